@@ -1,0 +1,80 @@
+/*
+ * CPUs: one struct cpu_info each, the table of them, and the set of those that run.
+ *
+ * Every thread is bound to its CPU for life, so curcpu() never changes under its caller.
+ */
+#ifndef KERNEL_CPU_H
+#define KERNEL_CPU_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "kernel/cpuset.h"
+#include "kernel/machine.h"
+#include "kernel/param.h"
+
+struct lwp;
+struct sched_cpu;
+struct spinlock;
+struct timer_cpu;
+
+/* Spinlocks that a CPU may hold at once; the deepest path of the kernel needs five. */
+#define CPU_SPINLOCKS 12
+#define CPU_VECTORS 256
+
+/*
+ * Locking keys:
+ *	c	constant once the CPU is attached
+ *	o	written by the CPU itself only
+ *	s	see the owning module
+ */
+struct cpu_info {
+	struct cpu_info *ci_self; /* c: first, machine_curcpu() reads it through GS */
+	unsigned ci_index;        /* c: 0 is the boot CPU; dense */
+	uint32_t ci_apicid;       /* c: local APIC id */
+	struct lwp *ci_curlwp;    /* o: the running thread */
+	unsigned ci_spin_depth;   /* o: spinlocks held (spinlock.h) */
+	bool ci_spin_intr;        /* o: interrupts were on before the first of them */
+	const struct spinlock *ci_spin_held[CPU_SPINLOCKS]; /* o: which, oldest first; for reports */
+	unsigned ci_intr_depth;     /* o: nested interrupts; not NMIs, not exceptions */
+	unsigned ci_nmi_depth;      /* o: inside an NMI, machine check or double fault */
+	unsigned ci_nopreempt;      /* o: kpreempt_disable() depth */
+	_Atomic bool ci_resched;    /* s: a better thread is ready (sched.c) */
+	_Atomic bool ci_online;     /* s: takes part (cpu.c) */
+	struct sched_cpu *ci_sched; /* c: run queues (sched.c) */
+	unsigned ci_nthreads;       /* s: bound to this CPU (list lock of kthread.c) */
+	struct timer_cpu *ci_timer; /* c: samples of the local timer (timer.c) */
+	void *ci_xcall;             /* c: opaque: the cross-call subsystem's state */
+	struct cpu_md *ci_md;       /* c: GDT, TSS, stacks (kernel/x86/cpu.h) */
+	_Atomic uint64_t ci_intr_count[CPU_VECTORS]; /* o, read by all: interrupts taken (intr.c) */
+	_Atomic uint64_t ci_intr_unclaimed;          /* o, read by all: those without a handler */
+} __attribute__((aligned(CACHE_LINE_BYTES)));
+
+#define curcpu() machine_curcpu()
+
+/* CPUs attached so far: found, started and set up.  Constant once bring-up is over. */
+extern unsigned ncpu;
+/* The attached CPU of that index; NULL at and above ncpu. */
+struct cpu_info *cpu_lookup(unsigned index);
+/* Loops over all attached CPUs, by index. */
+#define CPU_INFO_FOREACH(ci) \
+	for (unsigned ci##_i = 0; ((ci) = cpu_lookup(ci##_i)) != NULL; ci##_i++)
+
+/* Enters `ci` into the table and gives it its index.  Boot CPU, during bring-up only. */
+void cpu_attach(struct cpu_info *ci);
+/* Whether the CPU runs threads and takes interrupts.  Acquire: pairs with cpu_set_online(). */
+bool cpu_online(const struct cpu_info *ci);
+/* Marks the calling CPU as running.  Release: what it set up before is visible to who sees it. */
+void cpu_set_online(void);
+unsigned cpu_online_count(void);
+
+/* In a hard interrupt (not an exception, not an NMI) on this CPU. */
+bool cpu_intr_p(void);
+bool cpu_nmi_p(void);
+
+/* Keeps other threads off this CPU (interrupts still arrive).  Nests.  Not in interrupts. */
+void kpreempt_disable(void);
+void kpreempt_enable(void);
+
+#endif

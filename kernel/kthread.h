@@ -1,0 +1,42 @@
+/*
+ * kthread(9): kernel threads, each bound to one CPU for life.
+ */
+#ifndef KERNEL_KTHREAD_H
+#define KERNEL_KTHREAD_H
+
+#include <stdint.h>
+
+#include "kernel/lwp.h"
+
+/* kthread_create(9) flags. */
+#define KTHREAD_MPSAFE 0x01   /* accepted for its callers' sake: all threads are */
+#define KTHREAD_MUSTJOIN 0x04 /* stays a zombie until kthread_join() */
+
+/*
+ * Makes a thread that runs func(arg) on `ci` (NULL: the online CPU with the fewest threads) and
+ * sets it going.  Stores its handle in *l, if that is not NULL, before it runs.  0, EINVAL
+ * (priority out of band, CPU not online), or ENOMEM.  Thread context, or the boot CPU during
+ * bring-up.
+ */
+int kthread_create(pri_t pri, int flags, struct cpu_info *ci, void (*func)(void *), void *arg,
+    lwp_t **l, const char *fmt, ...) __attribute__((format(printf, 7, 8), warn_unused_result));
+/* Ends the calling thread; returning from its function does the same.  No mutex may be held. */
+_Noreturn void kthread_exit(int code);
+/* Waits until a thread made with KTHREAD_MUSTJOIN has ended, and frees it; 0.  Once per thread. */
+int kthread_join(lwp_t *l);
+/* Lets an equal run first; sleeps for at least that time (tick resolution).  As for sleeping. */
+void kthread_yield(void);
+void kthread_sleep_ns(uint64_t ns);
+/* Threads that exist, idle ones included: for leak checks. */
+unsigned kthread_count(void);
+/* Calls `visit` for each thread under the list lock: it must not sleep or create. */
+void kthread_foreach(void (*visit)(lwp_t *, void *), void *arg);
+/* A thread's time on the CPU up to now, how often it went there, and how often it was taken off while it
+ * wanted to run.  Also in kthread_foreach(). */
+void kthread_stats(lwp_t *l, uint64_t *run_ns, uint64_t *switches, uint64_t *preempted);
+
+/* For sched.c: the thread that CPU's bring-up context becomes; a thread that left its stack for good. */
+lwp_t *kthread_create_idle(struct cpu_info *ci);
+void kthread_reap(lwp_t *l);
+
+#endif

@@ -1,0 +1,87 @@
+/*
+ * Door 1: everything the portable kernel may ask of the machine.  Implemented by kernel/x86/.
+ *
+ * Unless a line says otherwise a function may be called in any context, NMI included, takes no lock
+ * and never sleeps.
+ */
+#ifndef KERNEL_MACHINE_H
+#define KERNEL_MACHINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct cpu_info;
+struct trapframe;
+
+/*
+ * The parts that must be inline: machine_curcpu(), machine_intr_disable(), machine_intr_restore(),
+ * machine_intr_enabled(), machine_pause(), machine_cycles().
+ *  - machine_intr_disable() returns whether interrupts were on; machine_intr_restore() takes that.
+ *  - machine_cycles() is the time stamp counter of this CPU: monotonic per CPU, unit of clock.h.
+ */
+#include "kernel/x86/inline.h"
+
+/* --- threads ----------------------------------------------------------------------------------- */
+
+/* Makes the first frame of a new thread below `stack_top`; returns the stack pointer to switch to.
+ * The thread starts in `entry(arg)` with interrupts off; `entry` must not return. */
+uintptr_t machine_thread_prepare(uintptr_t stack_top, void (*entry)(void *), void *arg);
+/* Saves the callee-saved registers and the stack pointer to *save_sp and continues at `sp`.
+ * Interrupts off. */
+void machine_switch(uintptr_t *save_sp, uintptr_t sp);
+/* Waits for an interrupt with no gap between the test that led here and the wait: called with
+ * interrupts off, returns with interrupts on. */
+void machine_idle(void);
+
+/* --- interrupts between CPUs ------------------------------------------------------------------- */
+
+/* Sends `vector` (intr.h) to one running CPU; its stores before the call are visible to the handler. */
+void machine_send_ipi(struct cpu_info *ci, unsigned vector);
+/* Sends an NMI to one CPU, waiting a bounded time for the LAPIC; false when it stayed busy. */
+bool machine_send_nmi(struct cpu_info *ci);
+/* Ends the interrupt in service. */
+void machine_intr_eoi(void);
+
+/* --- the local timer of this CPU (timer.h) ------------------------------------------------------ */
+
+/* What the registers of this CPU's local timer hold. */
+struct machine_timer {
+	uint32_t lvt;		/* mode, mask and vector as in the register */
+	uint32_t initial_count;	/* written; 0 means stopped */
+	uint32_t current_count;	/* what is left of it */
+	uint32_t divide;	/* decoded: 1, 2, 4 ... 128 */
+	bool periodic, masked;
+};
+
+/* Frequency of the local timer's input before the divider; 0 until calibrated. */
+uint64_t machine_timer_input_hz(void);
+/* Programs this CPU's timer: divider (1, 2, 4 ... 128), count (0 stops), mode.  Interrupts off. */
+void machine_timer_program(uint32_t divide, uint32_t count, bool periodic);
+void machine_timer_read(struct machine_timer *);
+/* Only the count that is left: one register read, for a reading between two machine_cycles(). */
+uint32_t machine_timer_current(void);
+
+/* --- memory ------------------------------------------------------------------------------------ */
+
+/* Maps `npages` of fresh memory, not executable, with an unmapped guard page on each side, and
+ * returns the lowest address; NULL when memory has run out.  Never unmapped.  Thread context. */
+void *machine_map_stack(size_t npages);
+
+/* --- looking at code --------------------------------------------------------------------------- */
+
+/* Return addresses of the calling stack (frame NULL) or of an interrupted one; returns how many. */
+unsigned machine_backtrace(const struct trapframe *frame, uintptr_t *pcs, unsigned max);
+/* Prints the registers of a frame. */
+void machine_print_frame(const struct trapframe *frame);
+
+/* --- the end ----------------------------------------------------------------------------------- */
+
+/* Ends the machine's run with one of boot.h's BOOT_EXIT_* values: QEMU's debug-exit device where
+ * there is one, else ACPI power-off, else halts.  Does not return. */
+_Noreturn void machine_exit(unsigned status);
+_Noreturn void machine_reboot(void);
+/* Halts this CPU for ever with interrupts off. */
+_Noreturn void machine_halt(void);
+
+#endif

@@ -1,0 +1,142 @@
+/*
+ * The end of a kernel that found itself broken.
+ *
+ * One CPU panics: the first to claim panic_owner.  It stops the others by NMI, which reaches them with
+ * interrupts off too, and then has console and machine to itself.  A second CPU that panics meanwhile
+ * halts; a second panic on the same CPU says so in one line and gives up.
+ */
+#include "kernel/panic.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+
+#include "boot/boot.h"
+#include "kernel/console.h"
+#include "kernel/cpu.h"
+#include "kernel/ksyms.h"
+#include "kernel/kthread.h"
+#include "kernel/machine.h"
+#include "kernel/printf.h"
+
+#define PANIC_BACKTRACE_DEPTH 24
+/* Polls for the others to stop: each pauses, so this is some tenths of a second; it needs no clock,
+ * which may be what is broken. */
+#define PANIC_STOP_POLLS 20000000u
+
+static _Atomic(struct cpu_info *) panic_owner;
+static _Atomic unsigned panic_stopped;
+
+bool
+panic_p(void)
+{
+	return atomic_load_explicit(&panic_owner, memory_order_acquire) != NULL;
+}
+
+void
+panic_stop_here(void)
+{
+	const struct cpu_info *owner = atomic_load_explicit(&panic_owner, memory_order_acquire);
+
+	if (owner == NULL || owner == curcpu())
+		return;
+	/* Release: pairs with the acquire in panic_stop_others(). */
+	atomic_fetch_add_explicit(&panic_stopped, 1, memory_order_release);
+	machine_halt();
+}
+
+static void
+panic_stop_others(void)
+{
+	struct cpu_info *ci;
+	unsigned asked = 0;
+
+	CPU_INFO_FOREACH(ci) {
+		if (ci == curcpu() || !cpu_online(ci))
+			continue;
+		if (machine_send_nmi(ci))
+			asked++;
+		else
+			printf("panic: no NMI could be sent to CPU %u\n", ci->ci_index);
+	}
+	for (unsigned polls = 0; polls < PANIC_STOP_POLLS; polls++) {
+		if (atomic_load_explicit(&panic_stopped, memory_order_acquire) >= asked)
+			return;
+		machine_pause();
+	}
+	printf("panic: %u of %u other CPUs did not stop\n",
+	    asked - atomic_load_explicit(&panic_stopped, memory_order_acquire), asked);
+}
+
+static void
+panic_backtrace(const struct trapframe *frame)
+{
+	uintptr_t pcs[PANIC_BACKTRACE_DEPTH];
+	char text[KSYMS_TEXT_BYTES];
+	unsigned n = machine_backtrace(frame, pcs, PANIC_BACKTRACE_DEPTH);
+
+	printf("backtrace:\n");
+	/* A return address may be the first byte of the next function: look up the call before it. */
+	for (unsigned i = 0; i < n; i++)
+		printf("  %#014lx  %s\n", pcs[i],
+		    ksyms_format(pcs[i] - (i > 0 || frame == NULL ? 1 : 0), text));
+}
+
+static _Noreturn void __attribute__((format(printf, 2, 0)))
+panic_common(struct trapframe *frame, const char *fmt, va_list ap)
+{
+	struct cpu_info *expected = NULL;
+	char message[512];
+
+	machine_intr_disable();
+	if (!atomic_compare_exchange_strong_explicit(&panic_owner, &expected, curcpu(),
+	    memory_order_acq_rel, memory_order_acquire)) {
+		if (expected != curcpu())
+			machine_halt();
+		vsnprintf(message, sizeof(message), fmt, ap);
+		printf("panic within a panic: %s\nEND panic\n", message);
+		machine_exit(BOOT_EXIT_PANIC);
+	}
+	panic_stop_others();
+	console_panicking();
+
+	vsnprintf(message, sizeof(message), fmt, ap);
+	printf("\npanic: %s\n", message);
+	printf("on CPU %u (APIC id %u), thread %s\n", curcpu()->ci_index, curcpu()->ci_apicid,
+	    curlwp != NULL ? curlwp->l_name : "(none yet)");
+	if (frame != NULL)
+		machine_print_frame(frame);
+	panic_backtrace(frame);
+	printf("END panic\n");
+	machine_exit(BOOT_EXIT_PANIC);
+}
+
+void
+panic(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	panic_common(NULL, fmt, ap);
+}
+
+void
+panic_frame(struct trapframe *frame, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	panic_common(frame, fmt, ap);
+}
+
+void
+panic_assert(const char *expr, const char *file, int line, const char *func, const char *fmt, ...)
+{
+	char why[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, sizeof(why), fmt, ap);
+	va_end(ap);
+	panic("assertion \"%s\" failed in %s(), %s:%d%s%s", expr, func, file, line,
+	    why[0] != '\0' ? ": " : "", why);
+}

@@ -1,0 +1,201 @@
+/*
+ * Ticket spinlocks.
+ *
+ * Background.  A ticket lock is the simplest fair lock: whoever comes takes the next number and
+ * waits until it is served.  Rejected: test-and-set (a CPU can starve, and the fastest is not the
+ * neediest), MCS queues (a node for each acquisition, for a gain that shows only where dozens of
+ * CPUs fight for one lock, and the design avoids such locks).
+ *
+ * Implementation.  sl_next counts tickets given out, sl_serving the one that holds the lock; both
+ * wrap.  The lock is free when they are equal.  Interrupts go off before the ticket is drawn: a CPU
+ * that holds a ticket must not be made to wait behind itself in a handler.  ci_spin_depth counts
+ * what this CPU holds or waits for; ci_spin_intr keeps what the first enter found, so that locks
+ * may be left in any order.
+ *
+ * sl_owner and sl_where serve assertions and reports.  They are written by the holder only; a
+ * reader on another CPU may see the values of the holder before.  The comparison with the own CPU
+ * is exact all the same: only this CPU stores its own address there, and it takes it away before it
+ * lets go.
+ *
+ * Limits.  The holder's CPU is the owner, not the thread: the scheduler carries its run-queue lock
+ * through a switch.  A ticket cannot be given back, so a waiter cannot give up.
+ */
+#include "kernel/spinlock.h"
+
+#include <stddef.h>
+
+#include "kernel/clock.h"
+#include "kernel/cpu.h"
+#include "kernel/ksyms.h"
+#include "kernel/machine.h"
+#include "kernel/panic.h"
+#include "kernel/sched.h"
+
+/* How many looks at the lock between two looks at the clock. */
+#define SPINLOCK_LOOKS 4096
+
+#define SPINLOCK_CALLER() ((uintptr_t)__builtin_return_address(0))
+
+void
+spinlock_init(struct spinlock *sl, const char *name)
+{
+	atomic_init(&sl->sl_next, 0);
+	atomic_init(&sl->sl_serving, 0);
+	atomic_init(&sl->sl_owner, NULL);
+	atomic_init(&sl->sl_where, 0);
+	sl->sl_name = name;
+}
+
+bool
+spinlock_owned(const struct spinlock *sl)
+{
+	return atomic_load_explicit(&sl->sl_owner, memory_order_relaxed) == curcpu();
+}
+
+static _Noreturn void
+spinlock_hang(const struct spinlock *sl, uintptr_t where)
+{
+	const struct cpu_info *owner = atomic_load_explicit(&sl->sl_owner, memory_order_relaxed);
+	uintptr_t since = atomic_load_explicit(&sl->sl_where, memory_order_relaxed);
+	char here[KSYMS_TEXT_BYTES], there[KSYMS_TEXT_BYTES];
+
+	if (owner == NULL)
+		panic("spinlock %s: hang of CPU %u at %s, held by nobody, last taken at %s",
+		    sl->sl_name, curcpu()->ci_index, ksyms_format(where, here),
+		    ksyms_format(since, there));
+	panic("spinlock %s: hang of CPU %u at %s, held by CPU %u, taken at %s", sl->sl_name,
+	    curcpu()->ci_index, ksyms_format(where, here), owner->ci_index,
+	    ksyms_format(since, there));
+}
+
+/* Turns interrupts off and counts the lock; the first one notes what was found. */
+static struct cpu_info *
+spinlock_begin(const struct spinlock *sl, uintptr_t where)
+{
+	bool intr = machine_intr_disable();
+	struct cpu_info *ci = curcpu();
+	char here[KSYMS_TEXT_BYTES], there[KSYMS_TEXT_BYTES];
+
+	if (ci->ci_nmi_depth != 0)
+		panic("spinlock %s: enter in an NMI on CPU %u at %s", sl->sl_name, ci->ci_index,
+		    ksyms_format(where, here));
+	if (spinlock_owned(sl))
+		panic("spinlock %s: recursion on CPU %u at %s, taken at %s", sl->sl_name,
+		    ci->ci_index, ksyms_format(where, here),
+		    ksyms_format(atomic_load_explicit(&sl->sl_where, memory_order_relaxed), there));
+	if (ci->ci_spin_depth == CPU_SPINLOCKS)
+		panic("spinlock %s: CPU %u holds %u already, the last is %s", sl->sl_name,
+		    ci->ci_index, ci->ci_spin_depth,
+		    ci->ci_spin_held[ci->ci_spin_depth - 1]->sl_name);
+	if (ci->ci_spin_depth == 0)
+		ci->ci_spin_intr = intr;
+	ci->ci_spin_held[ci->ci_spin_depth++] = sl;
+	return ci;
+}
+
+/* Takes the lock off the CPU's record and counts it out; the last one restores interrupts.  Whether it
+ * was the last. */
+static bool
+spinlock_end(struct cpu_info *ci, const struct spinlock *sl)
+{
+	unsigned i = ci->ci_spin_depth - 1;
+
+	while (ci->ci_spin_held[i] != sl)
+		i--;
+	for (; i + 1 < ci->ci_spin_depth; i++)
+		ci->ci_spin_held[i] = ci->ci_spin_held[i + 1];
+	if (--ci->ci_spin_depth != 0)
+		return false;
+	machine_intr_restore(ci->ci_spin_intr);
+	return true;
+}
+
+static void
+spinlock_take(struct spinlock *sl, struct cpu_info *ci, uintptr_t where)
+{
+	atomic_store_explicit(&sl->sl_owner, ci, memory_order_relaxed);
+	atomic_store_explicit(&sl->sl_where, where, memory_order_relaxed);
+}
+
+static void
+spinlock_wait(struct spinlock *sl, uint32_t ticket, uintptr_t where)
+{
+	uint64_t start = 0;
+	unsigned looks = 0;
+
+	/* Acquire: pairs with spinlock_release(). */
+	while (atomic_load_explicit(&sl->sl_serving, memory_order_acquire) != ticket) {
+		machine_pause();
+		if (++looks % SPINLOCK_LOOKS != 0)
+			continue;
+		if (start == 0)
+			start = clock_ns();
+		else if (clock_ns() - start > SPINLOCK_HANG_NS)
+			spinlock_hang(sl, where);
+	}
+}
+
+void
+spinlock_enter(struct spinlock *sl)
+{
+	struct cpu_info *ci = spinlock_begin(sl, SPINLOCK_CALLER());
+	uint32_t ticket;
+
+	/* Relaxed: the acquire is in spinlock_wait(). */
+	ticket = atomic_fetch_add_explicit(&sl->sl_next, 1, memory_order_relaxed);
+	spinlock_wait(sl, ticket, SPINLOCK_CALLER());
+	spinlock_take(sl, ci, SPINLOCK_CALLER());
+}
+
+bool
+spinlock_tryenter(struct spinlock *sl)
+{
+	struct cpu_info *ci = spinlock_begin(sl, SPINLOCK_CALLER());
+	/* Acquire: pairs with spinlock_release() of the holder before. */
+	uint32_t serving = atomic_load_explicit(&sl->sl_serving, memory_order_acquire);
+
+	/* Draws the ticket only when it is the one being served: then the lock was free.  Relaxed:
+	 * the acquire above saw the value of sl_serving that this ticket waits for. */
+	if (!atomic_compare_exchange_strong_explicit(
+		&sl->sl_next, &serving, serving + 1, memory_order_relaxed, memory_order_relaxed)) {
+		spinlock_end(ci, sl);
+		return false;
+	}
+	spinlock_take(sl, ci, SPINLOCK_CALLER());
+	return true;
+}
+
+static struct cpu_info *
+spinlock_release(struct spinlock *sl, uintptr_t where)
+{
+	struct cpu_info *ci = curcpu();
+	const struct cpu_info *owner = atomic_load_explicit(&sl->sl_owner, memory_order_relaxed);
+	char here[KSYMS_TEXT_BYTES], there[KSYMS_TEXT_BYTES];
+	uint32_t serving;
+
+	if (owner == NULL)
+		panic("spinlock %s: exit on CPU %u at %s, held by nobody", sl->sl_name,
+		    ci->ci_index, ksyms_format(where, here));
+	if (owner != ci)
+		panic("spinlock %s: exit on CPU %u at %s, held by CPU %u, taken at %s", sl->sl_name,
+		    ci->ci_index, ksyms_format(where, here), owner->ci_index,
+		    ksyms_format(atomic_load_explicit(&sl->sl_where, memory_order_relaxed), there));
+	atomic_store_explicit(&sl->sl_owner, NULL, memory_order_relaxed);
+	serving = atomic_load_explicit(&sl->sl_serving, memory_order_relaxed);
+	/* Release: pairs with the acquire in spinlock_wait() and spinlock_tryenter(). */
+	atomic_store_explicit(&sl->sl_serving, serving + 1, memory_order_release);
+	return ci;
+}
+
+void
+spinlock_exit_quiet(struct spinlock *sl)
+{
+	spinlock_end(spinlock_release(sl, SPINLOCK_CALLER()), sl);
+}
+
+void
+spinlock_exit(struct spinlock *sl)
+{
+	if (spinlock_end(spinlock_release(sl, SPINLOCK_CALLER()), sl))
+		sched_preempt_point();
+}

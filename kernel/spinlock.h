@@ -1,0 +1,45 @@
+/*
+ * Spinlocks: fair (tickets), owned, and with interrupts off while any is held.
+ *
+ *  - Entering turns interrupts off, leaving the last one restores what was found: locks nest in any
+ *    order of release.
+ *  - Who holds a spinlock must not sleep; sleeping functions assert that.
+ *  - A CPU holds at most CPU_SPINLOCKS at once.
+ *  - Recursion, release by a stranger, and a spin longer than SPINLOCK_HANG_NS panic and name both
+ *    parties.
+ */
+#ifndef KERNEL_SPINLOCK_H
+#define KERNEL_SPINLOCK_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cpu_info;
+
+struct spinlock {
+	_Atomic uint32_t sl_next;            /* next ticket to hand out */
+	_Atomic uint32_t sl_serving;         /* ticket that holds the lock */
+	_Atomic(struct cpu_info *) sl_owner; /* NULL when free */
+	_Atomic uintptr_t sl_where;          /* return address of the holder's enter */
+	const char *sl_name;
+};
+
+#define SPINLOCK_INIT(name) \
+	{ \
+		.sl_name = (name) \
+	}
+
+void spinlock_init(struct spinlock *, const char *name);
+/* Any context but NMI.  Acquire: pairs with the release in spinlock_exit(). */
+void spinlock_enter(struct spinlock *);
+/* The same, without waiting; false when somebody holds it. */
+bool spinlock_tryenter(struct spinlock *) __attribute__((warn_unused_result));
+/* Leaving the last one is a preemption point. */
+void spinlock_exit(struct spinlock *);
+/* The same, but no preemption point: for the scheduler, which looks for itself. */
+void spinlock_exit_quiet(struct spinlock *);
+/* Whether this CPU holds it.  For assertions only. */
+bool spinlock_owned(const struct spinlock *);
+
+#endif

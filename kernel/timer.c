@@ -1,0 +1,303 @@
+/*
+ * The local timer of each CPU and the record of its expiries.
+ *
+ * Background
+ *
+ *	A record is written by its own CPU only: by timer_set() and by the handler of the timer's vector,
+ *	both with interrupts off, so that neither can interrupt the other.  Any CPU reads it.  A reader
+ *	must see a setting together with the samples that belong to it, and must not hold up the handler.
+ *
+ * Implementation
+ *
+ *	A sequence lock: the writer makes the sequence odd, writes, and makes it even; a reader copies and
+ *	starts over unless it saw the same even sequence before and after.  All shared words are atomic, so
+ *	that a copy that is thrown away was still no data race.  Instead of fences, every data word is
+ *	stored with release and loaded with acquire:
+ *
+ *		writer				reader
+ *		tc_sequence = odd		s = tc_sequence		(acquire)
+ *		word = new	(release)	copy = word		(acquire)
+ *		tc_sequence = even (release)	again unless tc_sequence == s
+ *
+ *	A reader that copied a new word has thereby seen the odd sequence, so its last load is not s.  One
+ *	that saw the even sequence first has seen all words before it.  On x86 all of these are plain moves.
+ *
+ *	When a timer is reprogrammed with interrupts off, an expiry of the old setting may be pending in the
+ *	LAPIC already; nothing can take it back.  It arrives when interrupts go on again and looks like an
+ *	expiry of the new setting.  Time tells them apart: the current count says how long ago the timer was
+ *	last loaded.  A periodic timer that was last loaded by timer_set() itself, and a one-shot that still
+ *	counts, have not expired.  "Loaded by timer_set()" is: before half of the first period was over.
+ *
+ *	Rejected: asking the LAPIC's request register before programming.  A pending bit may stand for the
+ *	old and the new expiry both, if interrupts stay off long enough.
+ *
+ * Limits
+ *
+ *	One bit of the LAPIC stands for any number of expiries while interrupts are off; the record then has
+ *	one sample, the last.  Whoever looks for missed expiries takes intervals, which are whole multiples
+ *	of the period, and not the number of samples.
+ */
+#include "kernel/timer.h"
+
+#include <stdatomic.h>
+
+#include "kernel/clock.h"
+#include "kernel/cpu.h"
+#include "kernel/errno.h"
+#include "kernel/evcnt.h"
+#include "kernel/intr.h"
+#include "kernel/kmem.h"
+#include "kernel/panic.h"
+#include "kernel/scale.h"
+#include "kernel/sched.h"
+#include "kernel/string.h"
+
+/* What timer_set() leaves for readers. */
+struct timer_programmed {
+	struct timer_setting setting;
+	struct machine_timer registers;
+} __attribute__((aligned(8)));
+
+#define TIMER_PROGRAMMED_WORDS (sizeof(struct timer_programmed) / sizeof(uint64_t))
+
+/*
+ * Locking keys:
+ *	o	the CPU itself only, with interrupts off
+ *	s	the CPU itself writes, under tc_sequence; everybody reads
+ */
+struct timer_cpu {
+	_Atomic uint64_t tc_sequence;                           /* odd while the CPU writes */
+	_Atomic uint64_t tc_programmed[TIMER_PROGRAMMED_WORDS]; /* s: struct timer_programmed */
+	_Atomic uint64_t tc_expiries;                     /* s: number n is in slot n % SAMPLES */
+	_Atomic uint64_t tc_expiry_cycles[TIMER_SAMPLES]; /* s */
+	_Atomic uint64_t tc_late_cycles[TIMER_SAMPLES];   /* s */
+
+	enum timer_mode tc_mode; /* o */
+	uint32_t tc_count;       /* o: initial count; 0: stopped */
+	uint64_t tc_generation;  /* o */
+	uint64_t tc_set_cycles;  /* o: just before it was programmed */
+	uint64_t tc_half_cycles; /* o: half a period */
+	struct scale tc_cycles;  /* o: from counts of the timer to cycles */
+};
+
+/* How far apart the readings of the cycle counter around one of the timer may be; and how often a closer
+ * pair is tried for.  On silicon a reading takes a tenth of this. */
+#define TIMER_BRACKET_NS 1000
+#define TIMER_BRACKET_TRIES 3
+
+static struct evcnt timer_stale_count;
+
+uint64_t
+timer_stale(void)
+{
+	return evcnt_read(&timer_stale_count);
+}
+
+static void
+timer_write_begin(struct timer_cpu *tc)
+{
+	uint64_t sequence = atomic_load_explicit(&tc->tc_sequence, memory_order_relaxed);
+
+	KASSERT(!machine_intr_enabled() && sequence % 2 == 0);
+	/* Relaxed: the release of each data word orders it. */
+	atomic_store_explicit(&tc->tc_sequence, sequence + 1, memory_order_relaxed);
+}
+
+/* Release: pairs with timer_load(). */
+static void
+timer_store(_Atomic uint64_t *word, uint64_t value)
+{
+	atomic_store_explicit(word, value, memory_order_release);
+}
+
+static void
+timer_write_end(struct timer_cpu *tc)
+{
+	uint64_t sequence = atomic_load_explicit(&tc->tc_sequence, memory_order_relaxed);
+
+	/* Release: pairs with the first acquire in timer_get(). */
+	atomic_store_explicit(&tc->tc_sequence, sequence + 1, memory_order_release);
+}
+
+/* Acquire: pairs with timer_store(). */
+static uint64_t
+timer_load(const _Atomic uint64_t *word)
+{
+	return atomic_load_explicit(word, memory_order_acquire);
+}
+
+/* One copy, perhaps torn. */
+static void
+timer_copy(const struct timer_cpu *tc, struct timer_record *record)
+{
+	struct timer_programmed programmed;
+	uint64_t words[TIMER_PROGRAMMED_WORDS];
+	uint64_t first;
+
+	for (unsigned i = 0; i < TIMER_PROGRAMMED_WORDS; i++)
+		words[i] = timer_load(&tc->tc_programmed[i]);
+	memcpy(&programmed, words, sizeof(programmed));
+	record->setting = programmed.setting;
+	record->registers = programmed.registers;
+	record->expiries = timer_load(&tc->tc_expiries);
+	record->nsamples = record->expiries < TIMER_SAMPLES ? (unsigned)record->expiries
+							    : TIMER_SAMPLES;
+	first = record->expiries - record->nsamples;
+	for (unsigned i = 0; i < record->nsamples; i++) {
+		unsigned slot = (unsigned)((first + i) % TIMER_SAMPLES);
+
+		record->sample[i].expiry_cycles = timer_load(&tc->tc_expiry_cycles[slot]);
+		record->sample[i].late_cycles = timer_load(&tc->tc_late_cycles[slot]);
+	}
+}
+
+void
+timer_get(const struct cpu_info *ci, struct timer_record *record)
+{
+	const struct timer_cpu *tc = ci->ci_timer;
+	uint64_t sequence;
+
+	KASSERT(tc != NULL && !cpu_nmi_p());
+	/* Ends: a writer holds the sequence odd for a few hundred instructions with interrupts off. */
+	for (;;) {
+		/* Acquire: pairs with timer_write_end(). */
+		sequence = atomic_load_explicit(&tc->tc_sequence, memory_order_acquire);
+		if (sequence % 2 == 0) {
+			timer_copy(tc, record);
+			/* Relaxed: the acquire of each word keeps it behind them. */
+			if (atomic_load_explicit(&tc->tc_sequence, memory_order_relaxed) == sequence)
+				return;
+		}
+		machine_pause();
+	}
+}
+
+/* Reads the current count and the cycle counter as nearly at one moment as can be had. */
+static uint32_t
+timer_read_together(uint64_t *cycles)
+{
+	uint64_t narrowest = UINT64_MAX, bracket = clock_ns_to_cycles(TIMER_BRACKET_NS);
+	uint32_t count = 0;
+
+	for (unsigned i = 0; i < TIMER_BRACKET_TRIES && narrowest > bracket; i++) {
+		uint64_t before = machine_cycles();
+		uint32_t current = machine_timer_current();
+		uint64_t width = machine_cycles() - before;
+
+		if (width < narrowest) {
+			narrowest = width;
+			count = current;
+			*cycles = before + width / 2;
+		}
+	}
+	return count;
+}
+
+/* When the timer expired that interrupts now; false when the interrupt is none of this setting's. */
+static bool
+timer_expiry(const struct timer_cpu *tc, uint64_t now, uint64_t *expiry_cycles)
+{
+	uint64_t cycles = now;
+	uint32_t current;
+
+	if (tc->tc_mode == TIMER_OFF)
+		return false;
+	current = timer_read_together(&cycles);
+	if (tc->tc_mode == TIMER_ONESHOT) {
+		*expiry_cycles = now;
+		return current == 0;
+	}
+	*expiry_cycles = cycles - scale_apply(&tc->tc_cycles, tc->tc_count - current);
+	/* Signed: reading errors may put a stale one before the setting. */
+	return (int64_t)(*expiry_cycles - tc->tc_set_cycles) > (int64_t)tc->tc_half_cycles;
+}
+
+static void
+timer_intr(void *arg __attribute__((unused)), struct trapframe *frame __attribute__((unused)))
+{
+	struct cpu_info *ci = curcpu();
+	struct timer_cpu *tc = ci->ci_timer;
+	uint64_t now = machine_cycles(), expiry_cycles = now, n;
+
+	/* The firmware's timer may have fired on a CPU that has no record yet. */
+	if (tc == NULL || !timer_expiry(tc, now, &expiry_cycles)) {
+		evcnt_increment(&timer_stale_count);
+	} else {
+		n = atomic_load_explicit(&tc->tc_expiries, memory_order_relaxed);
+		timer_write_begin(tc);
+		timer_store(&tc->tc_expiry_cycles[n % TIMER_SAMPLES], expiry_cycles);
+		/* A period may end between the two readings of the counter. */
+		timer_store(&tc->tc_late_cycles[n % TIMER_SAMPLES],
+		    expiry_cycles < now ? now - expiry_cycles : 0);
+		timer_store(&tc->tc_expiries, n + 1);
+		timer_write_end(tc);
+	}
+	sched_tick(ci);
+}
+
+void
+timer_init_cpu(struct cpu_info *ci)
+{
+	static bool claimed;
+
+	if (!claimed) {
+		claimed = true;
+		evcnt_attach_dynamic(
+		    &timer_stale_count, EVCNT_TYPE_INTR, NULL, "timer", "stale expiries");
+		intr_establish(INTR_VECTOR_TIMER, timer_intr, NULL, "timer");
+	}
+	KASSERT(ci->ci_timer == NULL);
+	ci->ci_timer = kmem_boot_alloc(sizeof(struct timer_cpu));
+}
+
+/* Publishes a new setting with no samples. */
+static void
+timer_publish(struct timer_cpu *tc, const struct timer_programmed *programmed)
+{
+	uint64_t words[TIMER_PROGRAMMED_WORDS];
+
+	memcpy(words, programmed, sizeof(words));
+	timer_write_begin(tc);
+	for (unsigned i = 0; i < TIMER_PROGRAMMED_WORDS; i++)
+		timer_store(&tc->tc_programmed[i], words[i]);
+	timer_store(&tc->tc_expiries, 0);
+	timer_write_end(tc);
+}
+
+int
+timer_set(enum timer_mode mode, uint64_t hz)
+{
+	struct timer_programmed programmed;
+	struct timer_setting *setting = &programmed.setting;
+	struct timer_cpu *tc = curcpu()->ci_timer;
+	uint32_t divide = 1, count = 0;
+	bool intr;
+	int error;
+
+	KASSERT(tc != NULL && !cpu_nmi_p() && machine_timer_input_hz() != 0);
+	if (mode != TIMER_OFF) {
+		if (hz < TIMER_HZ_MIN || hz > TIMER_HZ_MAX)
+			return EINVAL;
+		error = timer_choose(machine_timer_input_hz(), hz, &divide, &count);
+		if (error != 0)
+			return error;
+	}
+	memset(&programmed, 0, sizeof(programmed));
+	*setting = (struct timer_setting){
+		.mode = mode, .hz = hz, .divide = divide, .count = count
+	};
+
+	intr = machine_intr_disable();
+	tc->tc_mode = mode;
+	tc->tc_count = count;
+	scale_init(&tc->tc_cycles, machine_timer_input_hz(), clock_hz() * divide);
+	tc->tc_half_cycles = scale_apply(&tc->tc_cycles, count) / 2;
+	setting->generation = ++tc->tc_generation;
+	setting->set_ns = clock_ns();
+	tc->tc_set_cycles = machine_cycles();
+	machine_timer_program(divide, count, mode == TIMER_PERIODIC);
+	machine_timer_read(&programmed.registers);
+	timer_publish(tc, &programmed);
+	machine_intr_restore(intr);
+	return 0;
+}

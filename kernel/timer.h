@@ -1,0 +1,66 @@
+/*
+ * The local timer of each CPU: programming it, and the record of when it expired.
+ *
+ * Only the CPU itself can touch its timer: timer_set() acts on the calling CPU.
+ */
+#ifndef KERNEL_TIMER_H
+#define KERNEL_TIMER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "kernel/machine.h"
+
+struct cpu_info;
+
+enum timer_mode { TIMER_OFF, TIMER_ONESHOT, TIMER_PERIODIC };
+
+/* What was asked and what it became.  A rate is exact up to one count of the timer's input clock. */
+struct timer_setting {
+	enum timer_mode mode;
+	uint64_t hz;		/* asked; one-shot: 1/hz seconds once */
+	uint32_t divide;	/* chosen divider */
+	uint32_t count;		/* chosen initial count */
+	uint64_t generation;	/* counts timer_set() calls on this CPU */
+	uint64_t set_ns;	/* clock_ns() when it was programmed */
+};
+
+/* Expiries kept since the last timer_set(). */
+#define TIMER_SAMPLES 64
+
+struct timer_sample {
+	uint64_t expiry_cycles;	/* machine_cycles() at the expiry: entry of the handler less what the
+				 * timer had counted since; one-shot: entry of the handler */
+	uint64_t late_cycles;	/* how much later the handler began */
+};
+
+/* A consistent copy of a CPU's record. */
+struct timer_record {
+	struct timer_setting setting;
+	struct machine_timer registers;	/* read back right after programming */
+	uint64_t expiries;		/* since timer_set() */
+	unsigned nsamples;		/* valid entries of sample[], oldest first */
+	struct timer_sample sample[TIMER_SAMPLES];
+};
+
+/* Rates timer_set() takes; the upper bound keeps a CPU from drowning in its own interrupts. */
+#define TIMER_HZ_MIN 1
+#define TIMER_HZ_MAX 10000
+
+/* Makes the record of `ci`; claims the vector on the first call. */
+void timer_init_cpu(struct cpu_info *ci);
+/* Programs the calling CPU's timer and empties its record.  0, or EINVAL for a rate out of bounds or
+ * not reachable with this timer's input clock.  Any context but NMI. */
+int timer_set(enum timer_mode mode, uint64_t hz) __attribute__((warn_unused_result));
+/* Copies the record of any CPU; retries while that CPU is writing.  Any context but NMI. */
+void timer_get(const struct cpu_info *ci, struct timer_record *);
+/* Interrupts of an earlier setting that arrived after timer_set() and were not taken for expiries; all
+ * CPUs since boot. */
+uint64_t timer_stale(void);
+/* Divider and count for a rate: the smallest divider whose count fits 32 bits, the count rounded to
+ * nearest.  0, or EINVAL for a rate of 0 or one that a count below TIMER_COUNT_MIN would round off by
+ * more than 0.5 %.  Pure. */
+#define TIMER_COUNT_MIN 100
+int timer_choose(uint64_t input_hz, uint64_t hz, uint32_t *divide, uint32_t *count);
+
+#endif

@@ -1,0 +1,277 @@
+/*
+ * Bringing one CPU to the state that the kernel expects: GDT, TSS, stacks, control registers.
+ */
+#include "kernel/x86/cpu.h"
+
+#include "kernel/kmem.h"
+#include "kernel/machine.h"
+#include "kernel/printf.h"
+#include "kernel/string.h"
+#include "kernel/x86/io.h"
+#include "kernel/x86/paging.h"
+#include "kernel/x86/trap.h"
+
+/* Model-specific registers (SDM vol. 4, chapter 2). */
+#define CPU_MSR_MTRRCAP 0xfe
+#define CPU_MSR_MTRR_BASE0 0x200
+#define CPU_MSR_PAT 0x277
+#define CPU_MSR_MTRR_DEF_TYPE 0x2ff
+#define CPU_MSR_EFER 0xc0000080
+#define CPU_MSR_GS_BASE 0xc0000101
+
+/* SDM vol. 3, 2.5: PG, WP, NE, ET, MP, PE.  CD, NW, EM, TS stay clear whatever was found. */
+#define CPU_CR0 0x80010033u
+/* PGE, MCE, PAE.  Everything else, LA57 included, off. */
+#define CPU_CR4 0x000000e0u
+#define CPU_EFER_NXE (1u << 11)
+/* Entries 0..3, repeated: WB, WC, UC-, UC (SDM vol. 3, 12.12.4); paging.c counts on 0, 1 and 3. */
+#define CPU_PAT 0x0007010600070106ull
+
+struct cpu_gdt_operand {
+	uint16_t limit;
+	uint64_t base;
+} __attribute__((packed));
+
+static struct cpu_info cpu_boot_info;
+static struct cpu_md cpu_boot_md;
+static uint8_t cpu_boot_ist[CPU_IST_COUNT][IST_STACK_BYTES] __attribute__((aligned(16)));
+
+static bool
+cpu_feature(unsigned bit)
+{
+	return (cpuid(1, 0).edx & 1u << bit) != 0;
+}
+
+bool
+cpu_has_pat(void)
+{
+	return cpu_feature(16);
+}
+
+bool
+cpu_has_mtrr(void)
+{
+	return cpu_feature(12);
+}
+
+bool
+cpu_has_nx(void)
+{
+	return cpuid(0x80000000, 0).eax >= 0x80000001 && (cpuid(0x80000001, 0).edx & 1u << 20) != 0;
+}
+
+void
+cpu_brand(char brand[49])
+{
+	struct cpuid_regs r;
+
+	brand[0] = '\0';
+	if (cpuid(0x80000000, 0).eax < 0x80000004)
+		return;
+	for (unsigned i = 0; i < 3; i++) {
+		r = cpuid(0x80000002 + i, 0);
+		memcpy(brand + 16 * i, &r, 16);
+	}
+	brand[48] = '\0';
+}
+
+static void
+cpu_fill_tables(struct cpu_md *md, uintptr_t ist_top[CPU_IST_COUNT])
+{
+	uint64_t tss = (uintptr_t)&md->tss;
+	uint64_t limit = sizeof(md->tss) - 1;
+
+	md->gdt[BOOT_SEL_CODE32 / 8] = 0x00cf9b000000ffff;
+	md->gdt[BOOT_SEL_CODE64 / 8] = 0x00af9b000000ffff;
+	md->gdt[BOOT_SEL_DATA / 8] = 0x00cf93000000ffff;
+	/* SDM vol. 3, figure 7-4: 64-bit TSS descriptor, available, present. */
+	md->gdt[BOOT_SEL_TSS / 8] = limit | (tss & 0xffffff) << 16 | 0x89ull << 40 |
+	    (tss >> 24 & 0xff) << 56;
+	md->gdt[BOOT_SEL_TSS / 8 + 1] = tss >> 32;
+	for (unsigned i = 0; i < CPU_IST_COUNT; i++)
+		md->tss.ist[i] = ist_top[i];
+	md->tss.iomap = sizeof(md->tss);
+}
+
+void
+cpu_init_boot(void)
+{
+	uintptr_t ist_top[CPU_IST_COUNT];
+	struct cpu_info *ci = &cpu_boot_info;
+
+	for (unsigned i = 0; i < CPU_IST_COUNT; i++)
+		ist_top[i] = (uintptr_t)cpu_boot_ist[i + 1];
+	ci->ci_self = ci;
+	ci->ci_md = &cpu_boot_md;
+	ci->ci_apicid = cpuid(1, 0).ebx >> 24;	/* until the LAPIC can be asked */
+	cpu_fill_tables(ci->ci_md, ist_top);
+	wrmsr(CPU_MSR_GS_BASE, (uintptr_t)ci);
+	trap_init();
+	cpu_load(ci);
+}
+
+struct cpu_info *
+cpu_create(uint32_t apic_id, uint32_t acpi_uid)
+{
+	uintptr_t ist_top[CPU_IST_COUNT];
+	const size_t ist_pages = IST_STACK_BYTES / PAGE_BYTES;
+	struct cpu_info *ci;
+
+	_Static_assert(sizeof(*ci) + sizeof(struct cpu_md) <= PAGE_BYTES, "one page a CPU");
+	ci = kmem_page_alloc(1);
+	if (ci == NULL)
+		return NULL;
+	for (unsigned i = 0; i < CPU_IST_COUNT; i++) {
+		uint8_t *stack = machine_map_stack(ist_pages);
+
+		if (stack == NULL)
+			return NULL;
+		ist_top[i] = (uintptr_t)stack + IST_STACK_BYTES;
+	}
+	ci->ci_self = ci;
+	ci->ci_apicid = apic_id;
+	ci->ci_md = (struct cpu_md *)(ci + 1);
+	ci->ci_md->acpi_uid = acpi_uid;
+	cpu_fill_tables(ci->ci_md, ist_top);
+	return ci;
+}
+
+static void
+cpu_load_tables(struct cpu_md *md)
+{
+	struct cpu_gdt_operand operand = { sizeof(md->gdt) - 1, (uintptr_t)md->gdt };
+
+	__asm__ volatile("lgdt %0" : : "m"(operand));
+	/* CS can only be loaded by a far transfer; GS is left alone, loading it would clear its base. */
+	__asm__ volatile("pushq %0; leaq 1f(%%rip), %%rax; pushq %%rax; lretq; 1:"
+	    : : "i"(BOOT_SEL_CODE64) : "rax", "memory");
+	__asm__ volatile("movl %0, %%ds; movl %0, %%es; movl %0, %%ss" : : "r"(BOOT_SEL_DATA) : "memory");
+	md->gdt[BOOT_SEL_TSS / 8] &= ~(1ull << 41);	/* not busy, or LTR refuses */
+	__asm__ volatile("ltr %w0" : : "r"(BOOT_SEL_TSS) : "memory");
+}
+
+void
+cpu_load(struct cpu_info *ci)
+{
+	uint64_t cr3;
+
+	cpu_load_tables(ci->ci_md);
+	trap_load_idt();
+	if (cpu_has_nx())
+		wrmsr(CPU_MSR_EFER, rdmsr(CPU_MSR_EFER) | CPU_EFER_NXE);
+	__asm__ volatile("movq %0, %%cr0" : : "r"((uint64_t)CPU_CR0) : "memory");
+	__asm__ volatile("movq %0, %%cr4" : : "r"((uint64_t)CPU_CR4) : "memory");
+	if (cpu_has_pat()) {
+		/* Caches and TLB hold lines of the old types (SDM vol. 3, 12.12.4). */
+		__asm__ volatile("wbinvd" : : : "memory");
+		wrmsr(CPU_MSR_PAT, CPU_PAT);
+		__asm__ volatile("wbinvd; movq %%cr3, %0; movq %0, %%cr3" : "=r"(cr3) : : "memory");
+	}
+	cpu_read_control(&ci->ci_md->control);
+}
+
+/* A sum in which the place of a value counts, over all MTRRs (SDM vol. 3, 12.11). */
+static uint64_t
+cpu_mtrr_sum(void)
+{
+	static const uint16_t fixed[] = { 0x250, 0x258, 0x259, 0x268, 0x269, 0x26a, 0x26b, 0x26c, 0x26d,
+		0x26e, 0x26f };
+	uint64_t cap = rdmsr(CPU_MSR_MTRRCAP), sum = 0, value;
+
+	for (unsigned i = 0; i < 2 * (cap & 0xff); i++) {
+		if (trap_rdmsr(CPU_MSR_MTRR_BASE0 + i, &value))
+			sum = (sum << 7 | sum >> 57) + value;
+	}
+	if ((cap & 1u << 8) != 0) {
+		for (unsigned i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
+			if (trap_rdmsr(fixed[i], &value))
+				sum = (sum << 7 | sum >> 57) + value;
+		}
+	}
+	return sum;
+}
+
+void
+cpu_read_control(struct cpu_control *c)
+{
+	*c = (struct cpu_control) { .efer = rdmsr(CPU_MSR_EFER) };
+	__asm__ volatile("movq %%cr0, %0" : "=r"(c->cr0));
+	__asm__ volatile("movq %%cr4, %0" : "=r"(c->cr4));
+	if (cpu_has_pat())
+		c->pat = rdmsr(CPU_MSR_PAT);
+	if (cpu_has_mtrr()) {
+		c->mtrr_def_type = rdmsr(CPU_MSR_MTRR_DEF_TYPE);
+		c->mtrr_sum = cpu_mtrr_sum();
+	}
+}
+
+static bool
+cpu_check_register(const struct cpu_info *ci, const char *name, uint64_t mine, uint64_t boot)
+{
+	if (mine != boot)
+		printf("cpu%u: %s is %#lx, the boot CPU's is %#lx\n", ci->ci_index, name, mine, boot);
+	return mine == boot;
+}
+
+bool
+cpu_check_control(const struct cpu_info *ci)
+{
+	const struct cpu_control *mine = &ci->ci_md->control, *boot = &cpu_boot_md.control;
+	bool same = true;
+
+	same &= cpu_check_register(ci, "CR0", mine->cr0, boot->cr0);
+	same &= cpu_check_register(ci, "CR4", mine->cr4, boot->cr4);
+	same &= cpu_check_register(ci, "EFER", mine->efer, boot->efer);
+	same &= cpu_check_register(ci, "PAT", mine->pat, boot->pat);
+	same &= cpu_check_register(ci, "MTRR default type", mine->mtrr_def_type, boot->mtrr_def_type);
+	same &= cpu_check_register(ci, "sum of the MTRRs", mine->mtrr_sum, boot->mtrr_sum);
+	return same;
+}
+
+/* Bits of the APIC id below `count` distinct ids. */
+static unsigned
+cpu_id_bits(unsigned count)
+{
+	unsigned bits = 0;
+
+	while (bits < 31 && (1u << bits) < count)
+		bits++;
+	return bits;
+}
+
+void
+cpu_read_topology(struct cpu_info *ci)
+{
+	struct cpu_topology *t = &ci->ci_md->topology;
+	uint32_t id = ci->ci_apicid, max = cpuid(0, 0).eax;
+	unsigned thread_bits = 0, package_bits = 0;
+	struct cpuid_regs r;
+
+	if (max >= 0xb && cpuid(0xb, 0).ebx != 0) {
+		for (unsigned level = 0; level < 8; level++) {
+			r = cpuid(0xb, level);
+			if ((r.ecx >> 8 & 0xff) == 0)
+				break;
+			if ((r.ecx >> 8 & 0xff) == 1)
+				thread_bits = r.eax & 0x1f;
+			package_bits = r.eax & 0x1f;
+		}
+	} else if (cpu_feature(28)) {
+		unsigned logical = cpuid(1, 0).ebx >> 16 & 0xff;
+		unsigned cores = max >= 4 ? (cpuid(4, 0).eax >> 26) + 1 : 1;
+
+		package_bits = cpu_id_bits(logical);
+		thread_bits = cpu_id_bits(logical / cores);
+	}
+	t->package = id >> package_bits;
+	t->core = (id & ((1u << package_bits) - 1)) >> thread_bits;
+	t->thread = id & ((1u << thread_bits) - 1);
+}
+
+void
+machine_idle(void)
+{
+	/* STI holds interrupts back for one more instruction (SDM vol. 2, STI): none can slip in between
+	 * the caller's test and HLT. */
+	__asm__ volatile("sti; hlt" : : : "memory");
+}

@@ -1,0 +1,67 @@
+/*
+ * The machine-dependent half of a CPU: descriptor tables, special stacks, control-register state.
+ */
+#ifndef KERNEL_X86_CPU_H
+#define KERNEL_X86_CPU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "boot/boot.h"
+#include "kernel/cpu.h"
+
+/* IST slots of the 64-bit TSS (SDM vol. 3, 7.7): the events that may hit a broken stack. */
+enum { CPU_IST_NMI = 1, CPU_IST_DOUBLE_FAULT, CPU_IST_MACHINE_CHECK, CPU_IST_COUNT = 3 };
+
+/* SDM vol. 3, figure 7-11; the I/O map lies beyond the limit, so there is none. */
+struct cpu_tss {
+	uint32_t reserved0;
+	uint64_t rsp[3];
+	uint64_t reserved1;
+	uint64_t ist[7];
+	uint64_t reserved2;
+	uint16_t reserved3, iomap;
+} __attribute__((packed));
+
+/* Registers that must agree on all CPUs. */
+struct cpu_control {
+	uint64_t cr0, cr4, efer, pat;
+	uint64_t mtrr_def_type, mtrr_sum;	/* the sum runs over all MTRR pairs and fixed ranges */
+};
+
+/* Position in the machine (SDM vol. 3, 9.9.3). */
+struct cpu_topology {
+	unsigned package, core, thread;
+};
+
+struct cpu_md {
+	uint64_t gdt[BOOT_SEL_TSS / 8 + 2];
+	struct cpu_tss tss;
+	struct cpu_control control;
+	struct cpu_topology topology;
+	uint32_t acpi_uid;
+	_Atomic uint64_t nmis;			/* taken on this CPU */
+	unsigned stale_interrupts;		/* drained from the LAPIC when it was set up */
+};
+
+/* The boot CPU's cpu_info, complete enough for curcpu(), spinlocks and panics: GS base, GDT, TSS, IDT. */
+void cpu_init_boot(void);
+/* Makes a cpu_info with stacks for an AP; NULL when memory has run out. */
+struct cpu_info *cpu_create(uint32_t apic_id, uint32_t acpi_uid);
+/* Loads GDT, TSS, IDT on the calling CPU, whose GS base is set, and brings CR0, CR4, EFER and PAT to the
+ * kernel's values. */
+void cpu_load(struct cpu_info *ci);
+/* The values of the calling CPU. */
+void cpu_read_control(struct cpu_control *);
+/* Compares an AP's registers with the boot CPU's; prints each difference; false when there is one. */
+bool cpu_check_control(const struct cpu_info *ci);
+/* Splits an APIC id into package, core and thread as CPUID describes it; on the CPU itself. */
+void cpu_read_topology(struct cpu_info *ci);
+/* CPUID feature, by name. */
+bool cpu_has_nx(void);
+bool cpu_has_pat(void);
+bool cpu_has_mtrr(void);
+/* The words of CPUID's brand string, for the banner. */
+void cpu_brand(char brand[49]);
+
+#endif

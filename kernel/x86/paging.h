@@ -1,0 +1,35 @@
+/*
+ * The kernel's page tables: physical memory one to one, nothing both writable and executable.
+ */
+#ifndef KERNEL_X86_PAGING_H
+#define KERNEL_X86_PAGING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct bootinfo;
+
+/* Caching of a mapping; the PAT is programmed to make these true (paging.c). */
+enum paging_cache { PAGING_WRITE_BACK, PAGING_UNCACHED, PAGING_WRITE_COMBINING };
+
+/* Makes [start, start + bytes) of physical memory readable and writable at the same address, not
+ * executable.  For device registers, tables and framebuffers; harmless for what is mapped already with
+ * the same caching.  False when page tables cannot be had.  Not in interrupts. */
+bool paging_map_identity(uint64_t start, uint64_t bytes, enum paging_cache cache);
+/* The final tables: usable and ACPI memory of the loader's map, the image by section; then CR3.  Boot CPU, once,
+ * when kmem has memory below 4 GiB. */
+void paging_init(const struct bootinfo *);
+/* Root of the tables, for the APs; below 4 GiB. */
+uint32_t paging_root(void);
+/* Makes one page of mapped memory executable and read-only.  Boot CPU, before the APs run. */
+bool paging_make_text(uintptr_t page);
+/* What a page may be used for, from the tables themselves. */
+struct paging_access {
+	bool present, writable, executable;
+};
+struct paging_access paging_access(uintptr_t address);
+/* Whether a physical range is mapped (any caching). */
+bool paging_mapped(uint64_t start, uint64_t bytes);
+
+#endif

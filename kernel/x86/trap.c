@@ -1,0 +1,186 @@
+/*
+ * Exceptions: what is fatal, what is expected, and NMIs.
+ */
+#include "kernel/x86/trap.h"
+
+#include "kernel/cpu.h"
+#include "kernel/intr.h"
+#include "kernel/kthread.h"
+#include "kernel/machine.h"
+#include "kernel/panic.h"
+#include "kernel/param.h"
+#include "kernel/printf.h"
+#include "kernel/x86/cpu.h"
+
+/* SDM vol. 3, figure 6-8: a 64-bit gate. */
+struct trap_gate {
+	uint16_t offset_low, selector;
+	uint8_t ist, type;
+	uint16_t offset_middle;
+	uint32_t offset_high, reserved;
+} __attribute__((packed));
+
+#define TRAP_GATE_INTERRUPT 0x8e	/* present, ring 0, interrupts off on entry */
+#define TRAP_VECTORS 256
+
+static struct trap_gate trap_idt[TRAP_VECTORS] __attribute__((aligned(16)));
+
+/* Operand of LIDT, also the APs' (ap_trampoline.asm). */
+struct trap_idt_operand {
+	uint16_t limit;
+	uint64_t base;
+} __attribute__((packed));
+extern const struct trap_idt_operand trap_idt_pointer;
+const struct trap_idt_operand trap_idt_pointer = { sizeof(trap_idt) - 1, (uintptr_t)trap_idt };
+
+extern const uintptr_t trap_stubs[TRAP_VECTORS];
+
+static const char *const trap_names[TRAP_COUNT] = {
+	[0] = "divide error", [1] = "debug exception", [2] = "NMI", [3] = "breakpoint",
+	[4] = "overflow", [5] = "bound range exceeded", [6] = "invalid opcode",
+	[7] = "device not available", [8] = "double fault", [10] = "invalid TSS",
+	[11] = "segment not present", [12] = "stack fault", [13] = "general protection fault",
+	[14] = "page fault", [16] = "x87 error", [17] = "alignment check", [18] = "machine check",
+	[19] = "SIMD error", [20] = "virtualization exception", [21] = "control protection fault",
+};
+
+void
+trap_init(void)
+{
+	static const uint8_t ist[TRAP_COUNT] = {
+		[TRAP_NMI] = CPU_IST_NMI,
+		[TRAP_DOUBLE_FAULT] = CPU_IST_DOUBLE_FAULT,
+		[TRAP_MACHINE_CHECK] = CPU_IST_MACHINE_CHECK,
+	};
+
+	for (unsigned v = 0; v < TRAP_VECTORS; v++) {
+		trap_idt[v] = (struct trap_gate) {
+			.offset_low = (uint16_t)trap_stubs[v],
+			.selector = BOOT_SEL_CODE64,
+			.ist = v < TRAP_COUNT ? ist[v] : 0,
+			.type = TRAP_GATE_INTERRUPT,
+			.offset_middle = (uint16_t)(trap_stubs[v] >> 16),
+			.offset_high = (uint32_t)(trap_stubs[v] >> 32),
+		};
+	}
+}
+
+void
+trap_load_idt(void)
+{
+	__asm__ volatile("lidt %0" : : "m"(trap_idt_pointer));
+}
+
+static uint64_t
+trap_fault_address(void)
+{
+	uint64_t cr2;
+
+	__asm__ volatile("movq %%cr2, %0" : "=r"(cr2));
+	return cr2;
+}
+
+/* Whether an access that trap.asm marked as one that may fault did so; if yes, it answers false. */
+static bool
+trap_fixed_up(struct trapframe *frame)
+{
+	if (frame->vector != TRAP_PROTECTION && frame->vector != TRAP_PAGE_FAULT)
+		return false;
+	for (const struct trap_fixup *f = trap_fixups_start; f < trap_fixups_end; f++) {
+		if (f->at == frame->rip) {
+			frame->rip = f->resume;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* An NMI that is not ours (a panic's stop request) is counted and survived: boards send them for reasons
+ * of their own, and a debugger may. */
+static void
+trap_nmi(void)
+{
+	struct cpu_info *ci = curcpu();
+
+	ci->ci_nmi_depth++;
+	panic_stop_here();
+	atomic_fetch_add_explicit(&ci->ci_md->nmis, 1, memory_order_relaxed);
+	ci->ci_nmi_depth--;
+}
+
+static _Noreturn void
+trap_fatal(struct trapframe *frame)
+{
+	const struct lwp *l = curlwp;
+	const char *name = trap_names[frame->vector];
+	uint64_t address = trap_fault_address();
+	uintptr_t stack;
+
+	if (name == NULL)
+		name = "reserved exception";
+	if (frame->vector == TRAP_DOUBLE_FAULT || frame->vector == TRAP_MACHINE_CHECK)
+		curcpu()->ci_nmi_depth++;	/* on a stack of its own, whatever was interrupted */
+	if (l != NULL && l->l_stack != NULL) {
+		stack = (uintptr_t)l->l_stack;
+		/* A push into the guard page faults, and so does the push of that fault's frame. */
+		if (frame->vector == TRAP_DOUBLE_FAULT && address - (stack - PAGE_BYTES) < PAGE_BYTES)
+			panic_frame(frame, "stack overflow of thread %s: its guard page was hit at %#lx",
+			    l->l_name, address);
+	}
+	if (frame->vector == TRAP_PAGE_FAULT)
+		panic_frame(frame, "page fault: %s %s at %#lx, from %#lx",
+		    frame->error & 1 ? "protection violation by" : "no page for",
+		    frame->error & 16 ? "an instruction fetch"
+			: frame->error & 2 ? "a write" : "a read",
+		    address, frame->rip);
+	panic_frame(frame, "%s, error code %#lx, at %#lx", name, frame->error, frame->rip);
+}
+
+void
+trap_entry(struct trapframe *frame)
+{
+	if (frame->vector >= TRAP_COUNT)
+		intr_dispatch((unsigned)frame->vector, frame);
+	else if (frame->vector == TRAP_NMI)
+		trap_nmi();
+	else if (!trap_fixed_up(frame))
+		trap_fatal(frame);
+}
+
+void
+machine_print_frame(const struct trapframe *f)
+{
+	printf("rip %016lx  rsp %016lx  rflags %08lx  vector %lu  error %lx\n", f->rip, f->rsp, f->rflags,
+	    f->vector, f->error);
+	printf("rax %016lx  rbx %016lx  rcx %016lx  rdx %016lx\n", f->rax, f->rbx, f->rcx, f->rdx);
+	printf("rsi %016lx  rdi %016lx  rbp %016lx  r8  %016lx\n", f->rsi, f->rdi, f->rbp, f->r8);
+	printf("r9  %016lx  r10 %016lx  r11 %016lx  r12 %016lx\n", f->r9, f->r10, f->r11, f->r12);
+	printf("r13 %016lx  r14 %016lx  r15 %016lx  cr2 %016lx\n", f->r13, f->r14, f->r15,
+	    trap_fault_address());
+}
+
+/* Follows the chain of saved frame pointers, each read as one that may be broken. */
+unsigned
+machine_backtrace(const struct trapframe *frame, uintptr_t *pcs, unsigned max)
+{
+	uint64_t record, pc, next;
+	unsigned n = 0;
+
+	if (frame != NULL) {
+		record = frame->rbp;
+		if (n < max)
+			pcs[n++] = frame->rip;
+	} else {
+		record = (uint64_t)(uintptr_t)__builtin_frame_address(0);
+	}
+	while (n < max && record != 0 && record % 8 == 0) {
+		if (!trap_load((const void *)(record + 8), &pc) ||
+		    !trap_load((const void *)record, &next) || pc == 0)
+			break;
+		pcs[n++] = pc;
+		if (next <= record)	/* stacks grow down: callers' records lie above */
+			break;
+		record = next;
+	}
+	return n;
+}

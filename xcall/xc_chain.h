@@ -1,0 +1,23 @@
+/*
+ * Finds waits that wait for themselves (xc_chain.c).
+ */
+#ifndef XCALL_XC_CHAIN_H
+#define XCALL_XC_CHAIN_H
+
+#include <stdint.h>
+
+struct xc_cpu;
+struct xc_holder;
+
+/* How often a wait that could be part of a closed chain looks for one: an edge that comes later than
+ * the wait is found then.  Only for a machine that hangs already, so anything a person calls prompt. */
+#define XC_CHAIN_PERIOD_NS 500000000ull
+
+void xc_chain_init(struct xc_cpu *xc);
+/* Panics and prints the chain when the calling thread, which waits for the call, waits for itself. */
+void xc_chain_check(struct xc_cpu *xc, uint64_t ticket);
+/* Makes the wait of a thread that holds mutexes an edge that others can see, and takes it back. */
+void xc_chain_enter(struct xc_cpu *xc, struct xc_holder *holder, uint64_t ticket);
+void xc_chain_exit(struct xc_cpu *xc, struct xc_holder *holder);
+
+#endif
