@@ -87,6 +87,9 @@ $(BUILD)/obj/%.asm.o: %.asm $(BUILD)/offsets.inc Makefile
 $(BUILD)/obj/kernel/string.o: KERNEL_CFLAGS += -fno-builtin \
 	$(if $(findstring clang,$(CC)),,-fno-tree-loop-distribute-patterns)
 
+# Cases of a suite run in the order of the source: gcc must emit the entries of the set in that order.
+$(BUILD)/obj/tests/kernel/%.o: KERNEL_CFLAGS += $(if $(findstring clang,$(CC)),,-fno-toplevel-reorder)
+
 # The font of the framebuffer console: Debian's, embedded as it is packaged.
 -include kernel/x86/font.mk
 

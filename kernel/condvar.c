@@ -47,8 +47,8 @@ cv_destroy(kcondvar_t *cv)
 		panic("destroying busy condition variable %s, %u waiters", cv->cv_name, waiters);
 }
 
-/* Panics unless the caller may wait: holds the mutex, and nothing that forbids a sleep.  A spin mutex is the one
- * spinlock that may be held, since it is left before the sleep. */
+/* Panics unless the caller may wait: holds the mutex, and nothing that forbids a sleep.  A spin
+ * mutex is the one spinlock that may be held, since it is left before the sleep. */
 static void
 cv_check(const kcondvar_t *cv, const kmutex_t *mtx, const char *operation)
 {

@@ -26,8 +26,8 @@ typedef struct kcondvar {
 void cv_init(kcondvar_t *, const char *name);
 /* Panics when somebody still waits. */
 void cv_destroy(kcondvar_t *);
-/* Releases the mutex, sleeps, and holds it again on return; panics when the caller does not hold it or may
- * not sleep.  No other spinlock or spin mutex held. */
+/* Releases the mutex, sleeps, and holds it again on return; panics when the caller does not hold it
+ * or may not sleep.  No other spinlock or spin mutex held. */
 void cv_wait(kcondvar_t *, kmutex_t *);
 /* The same for at most `timeout_ns`; 0, or ETIMEDOUT.  Resolution: one tick of this CPU. */
 int cv_timedwait(kcondvar_t *, kmutex_t *, uint64_t timeout_ns) __attribute__((warn_unused_result));

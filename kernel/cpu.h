@@ -36,7 +36,7 @@ struct cpu_info {
 	struct lwp *ci_curlwp;    /* o: the running thread */
 	unsigned ci_spin_depth;   /* o: spinlocks held (spinlock.h) */
 	bool ci_spin_intr;        /* o: interrupts were on before the first of them */
-	const struct spinlock *ci_spin_held[CPU_SPINLOCKS]; /* o: which, oldest first; for reports */
+	const struct spinlock *ci_spin_held[CPU_SPINLOCKS]; /* o: which, oldest first */
 	unsigned ci_intr_depth;     /* o: nested interrupts; not NMIs, not exceptions */
 	unsigned ci_nmi_depth;      /* o: inside an NMI, machine check or double fault */
 	unsigned ci_nopreempt;      /* o: kpreempt_disable() depth */

@@ -7,8 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Gives the allocator a range of free memory, mapped already; it keeps a bitmap at its start.  Page 0 is
- * left out.  Ranges may be tiny, are disjoint, at most KMEM_RANGES.  Boot CPU, during bring-up. */
+/* Gives the allocator a range of free memory, mapped already; it keeps a bitmap at its start.  Page
+ * 0 is left out.  Ranges may be tiny, are disjoint, at most KMEM_RANGES.  Boot CPU, during
+ * bring-up. */
 #define KMEM_RANGES 512
 void kmem_add(uintptr_t start, uintptr_t end);
 /* Zeroed, page-aligned, contiguous; NULL when there is none.  Any context but NMI. */
@@ -16,8 +17,8 @@ void *kmem_page_alloc(size_t npages);
 /* The whole of an allocation, or a part of it.  Panics when a page is free or was never ours.  Any
  * context but NMI. */
 void kmem_page_free(void *, size_t npages);
-/* For structures that live as long as the kernel: zeroed, on a cache line of its own; panics when memory
- * has run out.  Any context but NMI. */
+/* For structures that live as long as the kernel: zeroed, on a cache line of its own; panics when
+ * memory has run out.  Any context but NMI. */
 void *kmem_boot_alloc(size_t bytes);
 size_t kmem_pages_total(void);
 size_t kmem_pages_free(void);

@@ -2,11 +2,16 @@
 """Turns `nm -n` output (standard input) into the assembler source of the kernel's symbol table: addresses of
 functions in ascending order, offsets of their names, the names.  See kernel/ksyms.c for the reader."""
 
+import re
 import sys
+
+# What a compiler appends to the name of a part or a copy of a function.
+COPY = re.compile(r"(\.(isra|part|constprop|cold|llvm)(\.\d+)?)+$")
 
 functions = []
 for line in sys.stdin:
     address, kind, name = line.split()
+    name = COPY.sub("", name)
     if kind not in "tT" or "." in name or name.startswith("trap_stub_"):
         continue
     value = int(address, 16)

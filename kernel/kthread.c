@@ -162,7 +162,8 @@ kthread_exit(int code)
 	sched_exit();
 }
 
-/* Gives back an unlinked thread with its stack; a stale handle finds a thread that cannot be joined. */
+/* Gives back an unlinked thread with its stack; a stale handle finds a thread that cannot be
+ * joined. */
 static void
 kthread_free(lwp_t *l)
 {

@@ -31,11 +31,12 @@ void kthread_sleep_ns(uint64_t ns);
 unsigned kthread_count(void);
 /* Calls `visit` for each thread under the list lock: it must not sleep or create. */
 void kthread_foreach(void (*visit)(lwp_t *, void *), void *arg);
-/* A thread's time on the CPU up to now, how often it went there, and how often it was taken off while it
- * wanted to run.  Also in kthread_foreach(). */
+/* A thread's time on the CPU up to now, how often it went there, and how often it was taken off
+ * while it wanted to run.  Also in kthread_foreach(). */
 void kthread_stats(lwp_t *l, uint64_t *run_ns, uint64_t *switches, uint64_t *preempted);
 
-/* For sched.c: the thread that CPU's bring-up context becomes; a thread that left its stack for good. */
+/* For sched.c: the thread that CPU's bring-up context becomes; a thread that left its stack for
+ * good. */
 lwp_t *kthread_create_idle(struct cpu_info *ci);
 void kthread_reap(lwp_t *l);
 

@@ -26,7 +26,7 @@
  * When the owner's CAS comes first, the contender's finds 0 and takes the mutex.
  *
  * A thread's effective priority is the larger of its own and that of the best waiter of each mutex
- * it holds (l_held). Lending walks the chain: the owner, what it sleeps for, that one's owner, and
+ * it holds (l_held).  Lending walks the chain: the owner, what it sleeps for, that one's owner, and
  * so on; a chain that ends at its beginning is a deadlock and panics.  Giving back is only needed
  * at a hand-off, for a wait for a mutex ends in no other way: the new owner was the best waiter and
  * so needs nothing from the rest.
@@ -106,7 +106,7 @@ mutex_destroy(kmutex_t *mtx)
 		    mutex_owner_name(owner), waiters);
 }
 
-/* --- what a thread holds ------------------------------------------------------------------------------- */
+/* --- what a thread holds ---------------------------------------------------------------------- */
 
 static void
 mutex_held_add(lwp_t *l, kmutex_t *mtx)
@@ -134,7 +134,7 @@ mutex_held_count(const lwp_t *l)
 	return l->l_held_count;
 }
 
-/* --- turnstile: who sleeps, who lends.  Its lock held in all of these ------------------------------------- */
+/* --- turnstile: who sleeps, who lends.  Its lock held in all of these ------------------------- */
 
 /* Lends the priority of `l`, which is about to sleep for `mtx`, to all that stand in its way. */
 static void
@@ -182,7 +182,8 @@ mutex_mark_waiters(kmutex_t *mtx, lwp_t *l)
 	for (;;) {
 		uintptr_t want = word == 0 ? (uintptr_t)l : word | MUTEX_WAITERS;
 
-		/* Acquire: pairs with the release in mutex_exit(), for the case that it was free. */
+		/* Acquire: pairs with the release in mutex_exit(), for the case that it was free.
+		 * */
 		if (atomic_compare_exchange_weak_explicit(
 			&mtx->mtx_owner, &word, want, memory_order_acquire, memory_order_relaxed))
 			return word != 0;
@@ -228,7 +229,7 @@ mutex_hand_off(kmutex_t *mtx, lwp_t *l)
 	spinlock_exit(&mutex_turnstile);
 }
 
-/* --- entering and leaving --------------------------------------------------------------------------------- */
+/* --- entering and leaving --------------------------------------------------------------------- */
 
 static lwp_t *
 mutex_check_context(const kmutex_t *mtx, const char *operation)
@@ -258,7 +259,8 @@ mutex_check_recursion(const kmutex_t *mtx, const lwp_t *l, uintptr_t word)
 		panic("mutex %s: recursion by %s", mtx->mtx_name, l->l_name);
 }
 
-/* Watches the owner while it runs and nobody sleeps for the mutex; whether that brought the mutex. */
+/* Watches the owner while it runs and nobody sleeps for the mutex; whether that brought the mutex.
+ * */
 static bool
 mutex_spin(kmutex_t *mtx, lwp_t *l, uintptr_t word)
 {

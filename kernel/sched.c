@@ -27,10 +27,10 @@
  *
  * ci_resched says that the CPU should look at its queues.  It is set under the run-queue lock by
  * whoever changes them so, on another CPU followed by INTR_VECTOR_RESCHED, and cleared under the
- * lock by the CPU itself when it looks. Somebody always looks after it was set:
+ * lock by the CPU itself when it looks.  Somebody always looks after it was set:
  *	- in an interrupt: its end (sched_intr_exit); the RESCHED interrupt exists for that alone;
  *	- with spinlocks held or preemption off: the end of that section (sched_preempt_point);
- *	- with interrupts off in a thread: the CPU sends itself RESCHED, which arrives when they come on;
+ *	- with interrupts off in a thread: the CPU sends itself RESCHED, which waits until they are on;
  *	- idle: looks with interrupts off before it waits, and machine_idle() leaves no gap.
  * So a second interrupt is spared while it is set.
  *
@@ -61,8 +61,8 @@
 #include "kernel/sleepq.h"
 #include "kernel/spinlock.h"
 
-/* How often one tick tries for a sleep queue's lock before it leaves the rest to the next: a lock that is always
- * taken must not keep the CPU in its interrupt. */
+/* How often one tick tries for a sleep queue's lock before it leaves the rest to the next: a lock
+ * that is always taken must not keep the CPU in its interrupt. */
 #define SCHED_TIMEOUT_TRIES 1000
 
 /* Locking: sc_lock, but for sc_ci and sc_idle, which are constant. */
@@ -76,7 +76,7 @@ struct sched_cpu {
 	struct runq sc_ready; /* who could run; neither sc_cur nor sc_idle */
 };
 
-/* --- locks and states ------------------------------------------------------------------------------- */
+/* --- locks and states ------------------------------------------------------------------------- */
 
 /* Makes the CPU look at its queues if that priority beats what it runs. */
 static void
@@ -136,7 +136,7 @@ sched_ready_count(const struct cpu_info *ci)
 	return n;
 }
 
-/* --- deadlines --------------------------------------------------------------------------------------- */
+/* --- deadlines -------------------------------------------------------------------------------- */
 
 static void
 sched_deadline_insert(struct sched_cpu *sc, lwp_t *l)
@@ -221,7 +221,7 @@ sched_expire(struct sched_cpu *sc, uint64_t now)
 	}
 }
 
-/* --- switching --------------------------------------------------------------------------------------- */
+/* --- switching -------------------------------------------------------------------------------- */
 
 /* Counts the running thread's time up to `now`. */
 static void
@@ -234,8 +234,8 @@ sched_account(lwp_t *l, uint64_t now)
 	l->l_since_ns = now;
 }
 
-/* The second half of a switch, on the stack of the thread switched to: releases the run-queue lock, and
- * reaps the one that went if it will not come back. */
+/* The second half of a switch, on the stack of the thread switched to: releases the run-queue lock,
+ * and reaps the one that went if it will not come back. */
 static void
 sched_switched(void)
 {
@@ -250,8 +250,9 @@ sched_switched(void)
 		kthread_reap(prev);
 }
 
-/* Gives the CPU to the best ready thread.  Interrupts off before the run-queue lock was taken; the running
- * thread has its new state.  Returns when the caller has the CPU again, with the lock released. */
+/* Gives the CPU to the best ready thread.  Interrupts off before the run-queue lock was taken; the
+ * running thread has its new state.  Returns when the caller has the CPU again, with the lock
+ * released. */
 static void
 sched_switch(struct sched_cpu *sc)
 {
@@ -406,10 +407,10 @@ sched_tick(struct cpu_info *ci)
 	spinlock_exit(&sc->sc_lock);
 }
 
-/* --- priorities -------------------------------------------------------------------------------------- */
+/* --- priorities ------------------------------------------------------------------------------- */
 
-/* Takes the run-queue lock of `l` and, if it stands in a sleep queue, that queue's: *sq is the queue, *taken
- * whether its lock was not held before. */
+/* Takes the run-queue lock of `l` and, if it stands in a sleep queue, that queue's: *sq is the
+ * queue, *taken whether its lock was not held before. */
 static void
 sched_lock_with_queue(lwp_t *l, struct sleepq **sq, bool *taken)
 {
@@ -435,7 +436,8 @@ sched_set_priority(lwp_t *l, pri_t pri)
 	bool taken, ready;
 
 	sched_lock_with_queue(l, &sq, &taken);
-	/* A thread on its way to sleep stands in a sleep queue, and in a run queue too when preempted. */
+	/* A thread on its way to sleep stands in a sleep queue, and in a run queue too when
+	 * preempted. */
 	ready = sched_state(l) == LS_RUNNABLE && l != sc->sc_idle;
 	if (ready)
 		runq_remove(&sc->sc_ready, l);
@@ -450,7 +452,7 @@ sched_set_priority(lwp_t *l, pri_t pri)
 	sched_unlock(l);
 }
 
-/* --- who may sleep ----------------------------------------------------------------------------------- */
+/* --- who may sleep ---------------------------------------------------------------------------- */
 
 bool
 sched_sleepable(const struct spinlock *allowed)
@@ -510,7 +512,7 @@ sched_assert_sleepable(const char *what)
 		sched_panic_sleeping(NULL, what, "here");
 }
 
-/* --- start ------------------------------------------------------------------------------------------- */
+/* --- start ------------------------------------------------------------------------------------ */
 
 /* The handler has nothing to do: what counts is the end of the interrupt. */
 static void

@@ -18,18 +18,19 @@ void sched_init_cpu(struct cpu_info *ci);
 _Noreturn void sched_start(void);
 /* The tick: slices and timed sleeps.  Timer interrupt of `ci`. */
 void sched_tick(struct cpu_info *ci);
-/* The last act of every outermost interrupt: switches when a better thread is ready and preemption is
- * allowed.  Interrupts off. */
+/* The last act of every outermost interrupt: switches when a better thread is ready and preemption
+ * is allowed.  Interrupts off. */
 void sched_intr_exit(void);
-/* A preemption point in a thread: switches when a better thread is ready and nothing forbids it.  With
- * interrupts off it sees to it that this happens as soon as they come on. */
+/* A preemption point in a thread: switches when a better thread is ready and nothing forbids it.
+ * With interrupts off it sees to it that this happens as soon as they come on. */
 void sched_preempt_point(void);
 
-/* Holds the run-queue lock of a thread's CPU, which guards the fields marked r.  Any context but NMI. */
+/* Holds the run-queue lock of a thread's CPU, which guards the fields marked r.  Any context but
+ * NMI. */
 void sched_lock(lwp_t *l);
 void sched_unlock(lwp_t *l);
-/* Makes a new thread ready, or one that was just taken out of its sleep queue and may not sleep yet.
- * sched_lock() held. */
+/* Makes a new thread ready, or one that was just taken out of its sleep queue and may not sleep
+ * yet. sched_lock() held. */
 void sched_ready(lwp_t *l);
 /* Sleeps until the caller stands in no sleep queue.  Used by sleepq.c. */
 void sched_sleep(uint64_t until_ns);
@@ -42,14 +43,14 @@ _Noreturn void sched_exit(void);
 /* The first thing a new thread does: completes the switch to it.  Interrupts go on. */
 void sched_enter_thread(void);
 
-/* Whether a spin for that thread makes sense: it is on its CPU now.  Already stale.  The thread may have
- * ended meanwhile: its lwp_t stays readable (kmem_stack_alloc()). */
+/* Whether a spin for that thread makes sense: it is on its CPU now.  Already stale.  The thread may
+ * have ended meanwhile: its lwp_t stays readable (kmem_stack_alloc()). */
 bool sched_running(const lwp_t *l);
-/* Changes the effective priority of a thread in any state.  Lock order: before any sleep queue's lock
- * but that which the caller holds. */
+/* Changes the effective priority of a thread in any state.  Lock order: before any sleep queue's
+ * lock but that which the caller holds. */
 void sched_set_priority(lwp_t *l, pri_t pri);
-/* Whether the caller may sleep here: in a thread other than idle, interrupts and preemption on, no spinlock
- * held but `allowed`, which must be held if it is not NULL. */
+/* Whether the caller may sleep here: in a thread other than idle, interrupts and preemption on, no
+ * spinlock held but `allowed`, which must be held if it is not NULL. */
 bool sched_sleepable(const struct spinlock *allowed);
 /* Panics with the reason why not: "`operation` `object`: sleeping ...". */
 _Noreturn void sched_panic_sleeping(

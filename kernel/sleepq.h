@@ -50,8 +50,8 @@ struct lwp *sleepq_first(const struct sleepq *);
 bool sleepq_empty(const struct sleepq *);
 unsigned sleepq_count(const struct sleepq *);
 
-/* For sched.c, with the queue's and the thread's run-queue lock held: takes a thread out of its queue, with
- * the result of its wait; moves it to where its changed priority puts it. */
+/* For sched.c, with the queue's and the thread's run-queue lock held: takes a thread out of its
+ * queue, with the result of its wait; moves it to where its changed priority puts it. */
 void sleepq_remove(struct sleepq *, struct lwp *, int result);
 void sleepq_requeue(struct sleepq *, struct lwp *);
 

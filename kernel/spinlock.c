@@ -93,8 +93,8 @@ spinlock_begin(const struct spinlock *sl, uintptr_t where)
 	return ci;
 }
 
-/* Takes the lock off the CPU's record and counts it out; the last one restores interrupts.  Whether it
- * was the last. */
+/* Takes the lock off the CPU's record and counts it out; the last one restores interrupts.  Whether
+ * it was the last. */
 static bool
 spinlock_end(struct cpu_info *ci, const struct spinlock *sl)
 {

@@ -22,11 +22,13 @@
  *	A reader that copied a new word has thereby seen the odd sequence, so its last load is not s.  One
  *	that saw the even sequence first has seen all words before it.  On x86 all of these are plain moves.
  *
- *	When a timer is reprogrammed with interrupts off, an expiry of the old setting may be pending in the
- *	LAPIC already; nothing can take it back.  It arrives when interrupts go on again and looks like an
- *	expiry of the new setting.  Time tells them apart: the current count says how long ago the timer was
- *	last loaded.  A periodic timer that was last loaded by timer_set() itself, and a one-shot that still
- *	counts, have not expired.  "Loaded by timer_set()" is: before half of the first period was over.
+ *	An interrupt may stand for no expiry of its own.  When a timer is reprogrammed with interrupts off, an
+ *	expiry of the old setting may be pending in the LAPIC already; nothing can take it back, and it looks
+ *	like one of the new setting.  And when an interrupt comes late, the timer may be loaded again before
+ *	the handler reads its count: the handler then sees the next expiry, whose own interrupt follows.
+ *	Time tells: the current count says when the timer was last loaded.  A periodic timer that was last
+ *	loaded less than half a period after timer_set(), or after the expiry recorded last, has not expired
+ *	since; nor has a one-shot that still counts.
  *
  *	Rejected: asking the LAPIC's request register before programming.  A pending bit may stand for the
  *	old and the new expiry both, if interrupts stay off long enough.
@@ -75,7 +77,7 @@ struct timer_cpu {
 	enum timer_mode tc_mode; /* o */
 	uint32_t tc_count;       /* o: initial count; 0: stopped */
 	uint64_t tc_generation;  /* o */
-	uint64_t tc_set_cycles;  /* o: just before it was programmed */
+	uint64_t tc_last_cycles; /* o: expiry recorded last; none yet: just before programming */
 	uint64_t tc_half_cycles; /* o: half a period */
 	struct scale tc_cycles;  /* o: from counts of the timer to cycles */
 };
@@ -193,7 +195,7 @@ timer_read_together(uint64_t *cycles)
 	return count;
 }
 
-/* When the timer expired that interrupts now; false when the interrupt is none of this setting's. */
+/* When the timer expired that interrupts now; false when nothing expired that is not recorded yet. */
 static bool
 timer_expiry(const struct timer_cpu *tc, uint64_t now, uint64_t *expiry_cycles)
 {
@@ -208,8 +210,8 @@ timer_expiry(const struct timer_cpu *tc, uint64_t now, uint64_t *expiry_cycles)
 		return current == 0;
 	}
 	*expiry_cycles = cycles - scale_apply(&tc->tc_cycles, tc->tc_count - current);
-	/* Signed: reading errors may put a stale one before the setting. */
-	return (int64_t)(*expiry_cycles - tc->tc_set_cycles) > (int64_t)tc->tc_half_cycles;
+	/* Signed: reading errors may put the same moment a little earlier than before. */
+	return (int64_t)(*expiry_cycles - tc->tc_last_cycles) > (int64_t)tc->tc_half_cycles;
 }
 
 static void
@@ -231,6 +233,7 @@ timer_intr(void *arg __attribute__((unused)), struct trapframe *frame __attribut
 		    expiry_cycles < now ? now - expiry_cycles : 0);
 		timer_store(&tc->tc_expiries, n + 1);
 		timer_write_end(tc);
+		tc->tc_last_cycles = expiry_cycles;
 	}
 	sched_tick(ci);
 }
@@ -294,7 +297,7 @@ timer_set(enum timer_mode mode, uint64_t hz)
 	tc->tc_half_cycles = scale_apply(&tc->tc_cycles, count) / 2;
 	setting->generation = ++tc->tc_generation;
 	setting->set_ns = clock_ns();
-	tc->tc_set_cycles = machine_cycles();
+	tc->tc_last_cycles = machine_cycles();
 	machine_timer_program(divide, count, mode == TIMER_PERIODIC);
 	machine_timer_read(&programmed.registers);
 	timer_publish(tc, &programmed);

@@ -54,8 +54,8 @@ void timer_init_cpu(struct cpu_info *ci);
 int timer_set(enum timer_mode mode, uint64_t hz) __attribute__((warn_unused_result));
 /* Copies the record of any CPU; retries while that CPU is writing.  Any context but NMI. */
 void timer_get(const struct cpu_info *ci, struct timer_record *);
-/* Interrupts of an earlier setting that arrived after timer_set() and were not taken for expiries; all
- * CPUs since boot. */
+/* Interrupts that stood for no new expiry: of an earlier setting, or recorded with the one before; all CPUs
+ * since boot. */
 uint64_t timer_stale(void);
 /* Divider and count for a rate: the smallest divider whose count fits 32 bits, the count rounded to
  * nearest.  0, or EINVAL for a rate of 0 or one that a count below TIMER_COUNT_MIN would round off by

@@ -41,6 +41,8 @@
 #include "xcall/xc_pool.h"
 #include "xcall/xc_thread.h"
 
+/* What a panic prints of a chain: some six steps, then it is cut. */
+#define XC_CHAIN_TEXT_BYTES 420
 /* Enough for a ring of a dozen CPUs; each takes some 200 bytes of the searcher's stack. */
 #define XC_CHAIN_STEPS 24
 
@@ -253,30 +255,45 @@ xc_chain_same(const struct xc_path *a, const struct xc_path *b)
 	return true;
 }
 
-static void
-xc_chain_print_step(const struct xc_step *step)
+/* Appends the words for a step at text[at]; returns the new end. */
+static size_t
+xc_chain_print(char *text, size_t size, size_t at, const struct xc_step *step)
 {
-	const struct xc_slot *slot;
 	char name[KSYMS_TEXT_BYTES];
+	int n = 0;
 
+	text += at;
+	size -= at;
 	switch (step->p_kind) {
 	case XC_STEP_CALL:
-		slot = xc_slot_lookup(step->p_call);
-		printf("xcall: chain: waits for call %#llx of CPU %u to %s\n",
-		    (unsigned long long)step->p_call, xc_ticket_cpu(step->p_call),
-		    ksyms_format((uintptr_t)slot->s_func, name));
-		return;
+		n = snprintf(text, size, "%s%#llx of CPU %u, %s",
+		    at != 0 ? ", which waits for call " : "call ", (unsigned long long)step->p_call,
+		    xc_ticket_cpu(step->p_call),
+		    ksyms_format((uintptr_t)xc_slot_lookup(step->p_call)->s_func, name));
+		break;
 	case XC_STEP_BEGUN:
-		printf("xcall: chain: which runs in xcall/%u\n", step->p_cpu->x_ci->ci_index);
-		return;
+		n = snprintf(text, size, ", running in xcall/%u", step->p_cpu->x_ci->ci_index);
+		break;
 	case XC_STEP_QUEUED:
-		printf("xcall: chain: which xcall/%u cannot begin\n", step->p_cpu->x_ci->ci_index);
-		return;
+		n = snprintf(text, size, ", queued behind xcall/%u", step->p_cpu->x_ci->ci_index);
+		break;
 	case XC_STEP_MUTEX:
-		printf("xcall: chain: which sleeps for mutex \"%s\" owned by thread %s\n",
+		n = snprintf(text, size, ", which sleeps for mutex %s, owned by %s",
 		    step->p_mutex->mtx_name, step->p_owner->l_name);
-		return;
+		break;
 	}
+	return at + ((size_t)n < size ? (size_t)n : size - 1);
+}
+
+static _Noreturn void
+xc_chain_panic(const struct xc_path *path)
+{
+	char text[XC_CHAIN_TEXT_BYTES] = "";
+	size_t at = 0;
+
+	for (unsigned i = 0; i < path->p_steps; i++)
+		at = xc_chain_print(text, sizeof(text), at, &path->p_step[i]);
+	panic("xc_wait: thread %s waits for itself: %s", curlwp->l_name, text);
 }
 
 void
@@ -289,12 +306,8 @@ xc_chain_check(struct xc_cpu *xc, uint64_t ticket)
 	chain->c_server = xc_thread_self();
 	if (xc_chain_find(chain, &chain->c_first, ticket) &&
 	    xc_chain_find(chain, &chain->c_second, ticket) &&
-	    xc_chain_same(&chain->c_first, &chain->c_second)) {
-		printf("xcall: chain: thread %s\n", curlwp->l_name);
-		for (unsigned i = 0; i < chain->c_first.p_steps; i++)
-			xc_chain_print_step(&chain->c_first.p_step[i]);
-		panic("xc_wait: thread %s waits for itself", curlwp->l_name);
-	}
+	    xc_chain_same(&chain->c_first, &chain->c_second))
+		xc_chain_panic(&chain->c_first);
 	xcp_preempt_enable();
 }
 

@@ -131,7 +131,7 @@ bringup_print_row(const struct bringup_cpu *b, bool called)
 	char call[48] = "";
 
 	if (called)
-		snprintf(call, sizeof(call), "  %11lu  %+7ld  %9lu", b->posted_ns / 1000,
+		snprintf(call, sizeof(call), "  %9lu  %+7ld  %7lu", b->posted_ns / 1000,
 		    (int64_t)(b->ran_ns - b->posted_ns) / 1000, (b->completed_ns - b->posted_ns) / 1000);
 	printf("  %3u  %6lu  %6u  %10u  %8lu.%03lu  %+5ld  %6lu%s  %s\n", b->ci->ci_index, b->hz,
 	    b->record.registers.divide, b->record.registers.initial_count, j->interval_ns / 1000,
@@ -148,7 +148,7 @@ bringup_print(const char *title, unsigned right, bool called, bool always)
 	printf("%s: %u of %u timers right\n", title, right, ncpu);
 	if (full || right < ncpu)
 		printf("  cpu  asked  divide       count  interval us    ppm  missed%s  verdict\n",
-		    called ? "    posted us   ran us  trip us  " : "");
+		    called ? "  posted us   ran us  trip us" : "");
 	for (unsigned i = 0; i < ncpu; i++) {
 		const struct bringup_cpu *b = &bringup_cpus[i];
 
@@ -198,7 +198,10 @@ bringup_run(void)
 	for (unsigned i = 0; i < ncpu; i++)
 		bringup_cpus[i] = (struct bringup_cpu) { .ci = cpu_lookup(i), .hz = HZ, .ok = true };
 
-	printf("main job: reprogram the local timer of every CPU by cross call\n");
+	printf("main job: reprogram the local timer of every CPU by cross call\n"
+	    "  divide and count are read back from the timer; the interval is measured between its expiries;\n"
+	    "  missed: ticks the host dropped in between, no fault of the timer; of each cross call: posted, in us\n"
+	    "  since boot; ran on the target, us later; trip, us until the caller knew\n");
 	snprintf(title, sizeof(title), "1. %u Hz, each CPU for itself at bring-up", HZ);
 	bringup_print(title, bringup_measure(), false, false);
 
@@ -214,8 +217,6 @@ bringup_run(void)
 	for (unsigned i = 0; i < ncpu; i++)
 		right += bringup_cpus[i].ok;
 	pass = right == ncpu && smp_failed() == 0;
-	printf("columns: posted, in us since boot; ran, us after; trip, us until the caller knew; missed, ticks\n"
-	    "that the host dropped between the measured ones, which is no fault of the timer\n");
 	bringup_print_json(broadcast_ns, pass, right);
 	return pass;
 }

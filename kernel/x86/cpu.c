@@ -8,14 +8,12 @@
 #include "kernel/printf.h"
 #include "kernel/string.h"
 #include "kernel/x86/io.h"
+#include "kernel/x86/mtrr.h"
 #include "kernel/x86/paging.h"
 #include "kernel/x86/trap.h"
 
 /* Model-specific registers (SDM vol. 4, chapter 2). */
-#define CPU_MSR_MTRRCAP 0xfe
-#define CPU_MSR_MTRR_BASE0 0x200
 #define CPU_MSR_PAT 0x277
-#define CPU_MSR_MTRR_DEF_TYPE 0x2ff
 #define CPU_MSR_EFER 0xc0000080
 #define CPU_MSR_GS_BASE 0xc0000101
 
@@ -107,6 +105,7 @@ cpu_init_boot(void)
 	cpu_fill_tables(ci->ci_md, ist_top);
 	wrmsr(CPU_MSR_GS_BASE, (uintptr_t)ci);
 	trap_init();
+	mtrr_save();
 	cpu_load(ci);
 }
 
@@ -167,28 +166,8 @@ cpu_load(struct cpu_info *ci)
 		wrmsr(CPU_MSR_PAT, CPU_PAT);
 		__asm__ volatile("wbinvd; movq %%cr3, %0; movq %0, %%cr3" : "=r"(cr3) : : "memory");
 	}
+	ci->ci_md->mtrrs_copied = mtrr_match();
 	cpu_read_control(&ci->ci_md->control);
-}
-
-/* A sum in which the place of a value counts, over all MTRRs (SDM vol. 3, 12.11). */
-static uint64_t
-cpu_mtrr_sum(void)
-{
-	static const uint16_t fixed[] = { 0x250, 0x258, 0x259, 0x268, 0x269, 0x26a, 0x26b, 0x26c, 0x26d,
-		0x26e, 0x26f };
-	uint64_t cap = rdmsr(CPU_MSR_MTRRCAP), sum = 0, value;
-
-	for (unsigned i = 0; i < 2 * (cap & 0xff); i++) {
-		if (trap_rdmsr(CPU_MSR_MTRR_BASE0 + i, &value))
-			sum = (sum << 7 | sum >> 57) + value;
-	}
-	if ((cap & 1u << 8) != 0) {
-		for (unsigned i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
-			if (trap_rdmsr(fixed[i], &value))
-				sum = (sum << 7 | sum >> 57) + value;
-		}
-	}
-	return sum;
 }
 
 void
@@ -199,17 +178,13 @@ cpu_read_control(struct cpu_control *c)
 	__asm__ volatile("movq %%cr4, %0" : "=r"(c->cr4));
 	if (cpu_has_pat())
 		c->pat = rdmsr(CPU_MSR_PAT);
-	if (cpu_has_mtrr()) {
-		c->mtrr_def_type = rdmsr(CPU_MSR_MTRR_DEF_TYPE);
-		c->mtrr_sum = cpu_mtrr_sum();
-	}
 }
 
 static bool
 cpu_check_register(const struct cpu_info *ci, const char *name, uint64_t mine, uint64_t boot)
 {
 	if (mine != boot)
-		printf("cpu%u: %s is %#lx, the boot CPU's is %#lx\n", ci->ci_index, name, mine, boot);
+		printf("warning: CPU %u: %s is %#lx, the boot CPU's is %#lx\n", ci->ci_index, name, mine, boot);
 	return mine == boot;
 }
 
@@ -223,8 +198,6 @@ cpu_check_control(const struct cpu_info *ci)
 	same &= cpu_check_register(ci, "CR4", mine->cr4, boot->cr4);
 	same &= cpu_check_register(ci, "EFER", mine->efer, boot->efer);
 	same &= cpu_check_register(ci, "PAT", mine->pat, boot->pat);
-	same &= cpu_check_register(ci, "MTRR default type", mine->mtrr_def_type, boot->mtrr_def_type);
-	same &= cpu_check_register(ci, "sum of the MTRRs", mine->mtrr_sum, boot->mtrr_sum);
 	return same;
 }
 

@@ -26,7 +26,6 @@ struct cpu_tss {
 /* Registers that must agree on all CPUs. */
 struct cpu_control {
 	uint64_t cr0, cr4, efer, pat;
-	uint64_t mtrr_def_type, mtrr_sum;	/* the sum runs over all MTRR pairs and fixed ranges */
 };
 
 /* Position in the machine (SDM vol. 3, 9.9.3). */
@@ -41,6 +40,7 @@ struct cpu_md {
 	struct cpu_topology topology;
 	uint32_t acpi_uid;
 	_Atomic uint64_t nmis;			/* taken on this CPU */
+	bool mtrrs_copied;			/* they differed from the boot CPU's */
 	unsigned stale_interrupts;		/* drained from the LAPIC when it was set up */
 };
 

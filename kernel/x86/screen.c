@@ -66,6 +66,18 @@ screen_print(struct screen *s, char c)
 	s->column = column + 1;
 }
 
+/* To the next stop, over what stands there. */
+static void
+screen_tab(struct screen *s)
+{
+	unsigned column;
+
+	if (s->column >= s->columns)
+		screen_newline(s);
+	column = (s->column / SCREEN_TAB + 1) * SCREEN_TAB;
+	s->column = column < s->columns ? column : s->columns;
+}
+
 void
 screen_init(struct screen *s, unsigned columns, unsigned rows, char *cells,
     void (*draw)(unsigned column, unsigned row, char c))
@@ -99,9 +111,7 @@ screen_put(struct screen *s, char c)
 			s->column = column - 1;
 		break;
 	case '\t':
-		do
-			screen_print(s, ' ');
-		while (s->column % SCREEN_TAB != 0 && s->column < s->columns);
+		screen_tab(s);
 		break;
 	default:
 		if (c >= ' ' && c <= '~')

@@ -16,7 +16,7 @@ struct screen {
 /* Gives the screen its size and memory for columns * rows cells, and blanks it by drawing spaces. */
 void screen_init(struct screen *, unsigned columns, unsigned rows, char *cells,
     void (*draw)(unsigned column, unsigned row, char c));
-/* Takes a character: printable ones, \n (with \r), \r, \b (does not erase), \t (stops every 8 columns).
+/* Takes a character: printable ones, \n (with \r), \r, \b and \t (do not erase).
  * Other control characters do nothing; what is not ASCII shows as '?'.  May be interrupted by itself: the
  * text may then suffer, memory may not. */
 void screen_put(struct screen *, char c);

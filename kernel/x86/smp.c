@@ -331,6 +331,23 @@ smp_failed(void)
 	return smp_found() - cpu_online_count();
 }
 
+static void
+smp_print_repairs(void)
+{
+	unsigned copied = 0, stale = 0;
+	struct cpu_info *ci;
+
+	CPU_INFO_FOREACH(ci) {
+		copied += ci->ci_md->mtrrs_copied;
+		stale += ci->ci_md->stale_interrupts;
+	}
+	if (copied != 0)
+		printf("  note: the MTRRs of %u CPUs differed from the boot CPU's and were set to its values\n",
+		    copied);
+	if (stale != 0)
+		printf("  note: %u interrupts that were pending from before were drained\n", stale);
+}
+
 static const struct smp_slot *
 smp_slot_of(const struct cpu_info *ci)
 {
@@ -368,6 +385,7 @@ smp_print(void)
 			printf("    -  %7u  %20s  failed   %14s  %5u  %s\n", s->apic_id, "-", "-", s->sipis,
 			    s->failure);
 	}
+	smp_print_repairs();
 }
 
 COMMAND(cpus, "", "the CPUs: ids, topology, how they came up")

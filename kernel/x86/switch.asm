@@ -1,7 +1,7 @@
 ; Switching from one thread's stack to another's.
 ;
-; Only what the System V ABI lets a callee keep is saved: the rest is dead at the call.  Flags are not saved:
-; interrupts are off on both sides and the direction flag is clear.  The kernel has no FPU state.
+; Only what the System V ABI makes a callee keep is saved: the rest is dead at the call.  Flags are not
+; saved: interrupts are off on both sides and the direction flag is clear.  The kernel has no FPU state.
 
 global machine_switch
 global machine_thread_begin
@@ -28,8 +28,8 @@ machine_switch:
 	pop	rbp
 	ret
 
-; Where a new thread's first frame returns to: rbx holds the function, r12 its argument, rbp is 0, which ends
-; a backtrace.  The stack is aligned to 16 here.
+; Where a new thread's first frame returns to: rbx holds the function, r12 its argument, rbp is 0, which
+; ends a backtrace.  The stack is aligned to 16 here.
 machine_thread_begin:
 	mov	rdi, r12
 	call	rbx

@@ -64,7 +64,7 @@ def _entries(elf: Elf, name: str, words: int) -> list[tuple[int, ...]]:
     return list(struct.iter_unpack(f"<{words}Q", elf.read(start, end - start)))
 
 
-def test_cases(path: str) -> list[tuple[str, str]]:
+def cases(path: str) -> list[tuple[str, str]]:
     """(suite, case) of every struct test_case in the kernel, in the order in which they run."""
     elf = Elf(path)
     return [(elf.string(suite), elf.string(case)) for suite, case, _ in _entries(elf, "set_tests", 3)]

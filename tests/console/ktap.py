@@ -160,9 +160,9 @@ class _Parser:
             # A suite of no cases: its own line is the only verdict.
             self.add(name, "suite", outcome, reason)
         else:
-            if suite.name and suite.name != name:
-                self.problem(f"suite {suite.name} ends as {name}")
-            suite.name = suite.name or name
+            if suite.name != name:
+                self.problem(f"suite {suite.name or 'without a name'} ends as {name}")
+            suite.name = name
             suite.finish(self.problem)
             if outcome == "failed" and not suite.failed:
                 # The suite itself broke something after its cases: a leak.

@@ -9,8 +9,8 @@ import console
 ORDER = (
     ("banner", r"^xcall \S+, build [0-9a-f]{8,}"),
     ("memory", r"^memory: \d+ KiB usable"),
-    ("CPU table", r"^cpus?:|^\s*cpu\s+apic"),
-    ("calibration table", r"^calibration"),
+    ("CPU table", r"^cpus: \d+ found in "),
+    ("clock table", r"^clocks, measured in "),
     ("main job", r"^main job: "),
     ("first rate", r"^1\. .*: \d+ of \d+ timers right"),
     ("broadcast", r"^2\. .*: \d+ of \d+ timers right"),
@@ -18,6 +18,11 @@ ORDER = (
     ("TIMER lines", r"^TIMER \{"),
     ("BRINGUP line", r"^BRINGUP \{"),
     ("END line", r"^END "),
+)
+# Tables that are always printed in full: what stands above their heading, a row, a good row.
+TABLES = (
+    ("CPU table", r"cpus: ", r"\s+(\d+|-)\s+\d+\s+\S", r"\b(boot|online)\b"),
+    ("table of the unicasts", r"3\. ", r"\s+\d+\s+\d+\s+\d+\s+\d+", r"\sok$"),
 )
 TIMER = {
     "cpu": int,
@@ -49,6 +54,7 @@ def check(text: str, cpus: int) -> list[str]:
     bringups, more = _records(found, "BRINGUP", BRINGUP)
     problems += more
     problems += _check_order(found)
+    problems += _check_tables(found, cpus)
     problems += _check_timers(timers, cpus)
     problems += _check_bringup(bringups, cpus)
     return problems
@@ -83,6 +89,22 @@ def _check_order(found: list[str]) -> list[str]:
             problems.append(f"{name} is missing or stands in the wrong place")
         else:
             at = next_at
+    return problems
+
+
+def _check_tables(found: list[str], cpus: int) -> list[str]:
+    """The tables for people have a row a CPU: all online, all timers right."""
+    problems = []
+    for name, head, row, good in TABLES:
+        start = next((i for i, line in enumerate(found) if re.match(head, line)), None)
+        rows = []
+        for line in found[start + 2 :] if start is not None else []:
+            if not re.match(row, line):
+                break
+            rows.append(line)
+        bad = [line for line in rows if not re.search(good, line)]
+        if len(rows) != cpus or bad:
+            problems.append(f"{name}: {len(rows)} rows for {cpus} CPUs, not good: {bad or 'none'}")
     return problems
 
 

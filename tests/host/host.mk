@@ -5,9 +5,9 @@ HOSTCC ?= gcc
 HOST_DIR = $(BUILD)/host
 
 # Kernel sources that need no machine.
-HOST_KERNEL_SOURCES = $(wildcard boot/bootinfo*.c) $(patsubst %,kernel/x86/%.c,acpi fadt firmware madt mptable) \
+HOST_KERNEL_SOURCES = $(wildcard boot/bootinfo*.c) kernel/main/judge.c $(patsubst %,kernel/x86/%.c,acpi fadt firmware madt mptable) \
 	$(patsubst %,kernel/%.c,cmdline cpuset printf scale string timer_choose)
-HOST_SUPPORT_SOURCES = $(patsubst %,tests/host/%.c,image mbi panic table)
+HOST_SUPPORT_SOURCES = $(patsubst %,tests/host/%.c,image machine mbi panic table)
 HOST_TEST_SOURCES = $(wildcard tests/host/test_*.c)
 
 HOST_CFLAGS = -std=c11 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all \

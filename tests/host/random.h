@@ -44,7 +44,8 @@ random_spoil(struct random *r, uint8_t *data, size_t size)
 			data[at] = (uint8_t)random_next(r);
 			break;
 		default:
-			for (size_t i = at & ~(size_t)3; i < size && i <= at; i++)
+			at &= ~(size_t)3;
+			for (size_t i = at; i < size && i < at + 4; i++)
 				data[i] = byte;
 			break;
 		}

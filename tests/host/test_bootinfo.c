@@ -40,7 +40,7 @@ test_all_tags(void **state)
 	assert_int_equal(mbi_result.fb.height, 800);
 	assert_int_equal(mbi_result.fb.red_shift, 16);
 	assert_int_equal(mbi_result.fb.green_shift, 8);
-	assert_int_equal(mbi_result.fb.blue_shift, 8);
+	assert_int_equal(mbi_result.fb.blue_shift, 0);
 	assert_int_equal(mbi_result.fb.blue_bits, 8);
 }
 

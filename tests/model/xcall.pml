@@ -7,7 +7,9 @@
  * left out.  Every -D below the settings restores a defect, and the model then fails.
  *
  * Settings: CPUS; ONLINE, the set of those that run; CALLERS, each on CPU HOME(i), posting ROUNDS calls;
- * SLOTS a CPU; DEPTH of nested serving; JOBS, an upper bound of all posts; NESTING, NESTED_ANY, WATCHER.
+ * SLOTS a CPU; DEPTH of nested serving.  MIXED: functions that post in turn, or not; CALLING: each calls the next
+ * CPU and waits; RING: so it does, on every CPU at once; BARRIERS: CPU 1 runs barriers.  WATCHER: a thread more that
+ * waits for a caller's ticket.
  */
 #ifndef CPUS
 #define CPUS 3
@@ -33,7 +35,8 @@
 #define DEPTH 3
 #endif
 #define POSTS (CALLERS * ROUNDS)
-#ifdef NESTING
+#if defined(MIXED) || defined(CALLING) || defined(RING) || defined(BARRIERS)
+#define NESTING
 #define JOBS (POSTS * (1 + CPUS))
 #else
 #define JOBS POSTS
@@ -44,10 +47,12 @@
 #define ADD(set, i) set = set | BIT(i)
 #define REMOVE(set, i) set = set & (255 - BIT(i))
 
-/* What a function does: nothing; posts a call to the next CPU; posts it and waits. */
+/* What a function does: nothing; posts a call to the next CPU; posts it and waits; posts one to all CPUs, if need
+ * be after waiting for a free slot, and waits. */
 #define PLAIN 0
 #define POSTS_ON 1
 #define CALLS_ON 2
+#define BARRIER 3
 
 typedef slot_t {
 	byte generation;	/* of the call that is live, or will be next */
@@ -65,6 +70,9 @@ slot_t slot[CPUS * SLOTS];
 byte senders[CPUS];		/* inbox: who may have something for this CPU */
 bool server_sleeps[CPUS];
 byte freed_sleepers[CPUS];	/* callers asleep on x_freed */
+#ifdef BARRIERS
+bool server_wants[CPUS];	/* so does its server */
+#endif
 
 #ifdef SHARED_DONE
 byte posted, done;
@@ -240,7 +248,13 @@ inline free_slot()
 {
 	slot[x].live = false;
 #ifndef NO_FREED_SIGNAL
-	freed_sleepers[SENDER(x)] = freed_sleepers[SENDER(x)] & (freed_sleepers[SENDER(x)] - 1)
+	freed_sleepers[SENDER(x)] = freed_sleepers[SENDER(x)] & (freed_sleepers[SENDER(x)] - 1);
+#if defined(BARRIERS) && !defined(NO_WANTS)
+	if
+	:: server_wants[SENDER(x)] -> ADD(wake, SENDER(x))
+	:: else
+	fi
+#endif
 #endif
 }
 
@@ -270,6 +284,32 @@ inline any_cpu()
 	od
 }
 
+/* What the function on top of the stack waits for is there: the end of its call, or a free slot. */
+#ifdef BARRIERS
+inline look_at_wait()
+{
+	if
+	:: depth > 0 && wait_x[depth - 1] != NONE && OVER(wait_x[depth - 1], wait_ticket[depth - 1]) ->
+		goto resume
+	:: depth > 0 && wait_x[depth - 1] == NONE ->
+		do
+		:: k < SLOTS && slot[SLOT(me, k)].live -> k++
+		:: k < SLOTS && !slot[SLOT(me, k)].live -> k = 0; goto resume_slot
+		:: k == SLOTS -> k = 0; break
+		od
+	:: else
+	fi
+}
+#else
+inline look_at_wait()
+{
+	if
+	:: depth > 0 && OVER(wait_x[depth - 1], wait_ticket[depth - 1]) -> goto resume
+	:: else
+	fi
+}
+#endif
+
 #ifdef NO_NESTED_SERVE
 #define MAY_SERVE (depth == 0)
 #else
@@ -283,16 +323,20 @@ proctype server(byte me)
 	byte wait_x[DEPTH], wait_ticket[DEPTH], wait_job[DEPTH];	/* what they wait for */
 	byte from, x, k, t, ticket, mine, now, wake, next;
 	bool more;
+#ifdef BARRIERS
+	bool wanted[DEPTH];
+#endif
 
-look:	atomic {
-		if
-		:: depth > 0 && OVER(wait_x[depth - 1], wait_ticket[depth - 1]) -> goto resume
-		:: else
-		fi;
+look:	atomic {	/* xc_thread_serve_until */
+		look_at_wait();
 		if
 		:: senders[me] != 0 && MAY_SERVE -> goto take
 		:: else
 		fi;
+#ifdef LOST_CALL
+	};
+	atomic {
+#endif
 		server_sleeps[me] = true;
 		if
 		:: depth > 0 -> goto nested_sleep
@@ -369,10 +413,20 @@ begin:	atomic {	/* the words of the call are read; the function begins */
 		:: else
 		fi;
 		stack_x[depth] = x;
-		next = BIT((me + 1) % CPUS);
+	};
+post:	atomic {
+		next = (job[now].kind == BARRIER -> ONLINE : BIT((me + 1) % CPUS));
 		fill(me, next, PLAIN);
 		if
-		:: x == NONE -> next = 0; goto unstack		/* EBUSY */
+		:: x == NONE ->
+			next = 0;
+#ifdef BARRIERS
+			if
+			:: job[now].kind == BARRIER -> goto wait_slot
+			:: else
+			fi;
+#endif
+			goto unstack		/* EBUSY */
 		:: else
 		fi
 #endif
@@ -396,6 +450,26 @@ begin:	atomic {	/* the words of the call are read; the function begins */
 		depth++;
 		x = 0; ticket = 0; mine = 0; now = 0;
 		goto look
+	};
+#endif
+#ifdef BARRIERS
+wait_slot:
+	atomic {	/* xc_thread_wait_slot */
+		wanted[depth] = server_wants[me];
+		server_wants[me] = true;
+		wait_x[depth] = NONE;
+		stack_job[depth] = now;
+		depth++;
+		x = 0; now = 0;
+		goto look
+	};
+resume_slot:
+	atomic {
+		depth--;
+		server_wants[me] = wanted[depth];
+		now = stack_job[depth];
+		wanted[depth] = 0; wait_x[depth] = 0; stack_job[depth] = 0;
+		goto post
 	};
 #endif
 
@@ -464,11 +538,23 @@ proctype caller(byte me)
 	:: round == ROUNDS -> break
 	:: else ->
 		atomic {
+#if defined(RING)
+			set = BIT(me); what = CALLS_ON;
+#elif defined(CALLING)
+			any_cpu(); set = BIT(t); t = 0; what = CALLS_ON;
+#elif defined(BARRIERS)
+			if
+			:: me == 0 -> set = BIT(1); what = BARRIER
+			:: me != 0 -> set = ONLINE
+			:: me != 0 -> any_cpu(); set = BIT(t); t = 0
+			fi;
+#else
 			if
 			:: set = ONLINE
 			:: any_cpu(); set = BIT(t); t = 0
 			fi;
-#ifdef NESTING
+#endif
+#ifdef MIXED
 			if
 			:: what = PLAIN
 			:: what = POSTS_ON

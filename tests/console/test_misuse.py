@@ -1,0 +1,33 @@
+"""misuse.toml and the kernel name the same misuse cases.  (Each row's boot is an item of plugin.py.)"""
+
+import os
+import re
+
+import console
+import elf
+import matrix
+import qemu
+import runner
+from verdict import Verdict
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def rows() -> list[str]:
+    return sorted(row.name for row in matrix.load_misuses(os.path.join(HERE, "misuse.toml")))
+
+
+def test_every_case_has_a_row_and_every_row_a_case(build):
+    config = qemu.Config(cpus=1, firmware="pvh", append="misuse=list", elf=f"{build}/xcall.elf")
+    result = runner.run(config, log=f"{build}/logs/misuse-list.log")
+    assert result.verdict == Verdict.PASS, result.sentence() + "\n" + result.details()
+    listed = sorted(re.findall(r"^misuse: (\S+)$", console.plain(result.text), re.MULTILINE))
+    assert listed == rows()
+    assert listed == sorted(elf.misuses(config.elf))
+
+
+def test_an_unknown_case_fails(build):
+    config = qemu.Config(cpus=1, firmware="pvh", append="misuse=no_such_case", elf=f"{build}/xcall.elf")
+    result = runner.run(config)
+    assert result.verdict == Verdict.FAIL, result.sentence()
+    assert 'there is no misuse case "no_such_case"' in result.text

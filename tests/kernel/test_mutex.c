@@ -1,0 +1,626 @@
+/*
+ * Mutexes: exclusion, hand-off, inheritance of priority, spinning against sleeping.
+ *
+ * The runner's thread (main here) has PRI_KERNEL.  Where a case needs a certain order it puts all threads on
+ * one CPU, where only priorities decide.
+ */
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "kernel/clock.h"
+#include "kernel/cpu.h"
+#include "kernel/kthread.h"
+#include "kernel/machine.h"
+#include "kernel/mutex.h"
+#include "kernel/string.h"
+#include "tests/kernel/crew.h"
+#include "tests/kernel/test.h"
+
+#define MS 1000000ull
+#define US 1000ull
+/* A hang detector: an emulated CPU on a loaded host can lose seconds, never a minute. */
+#define MUTEX_HANG_NS (60000 * MS)
+/* How long a hog keeps a CPU if nobody stops it: only a broken kernel lets it. */
+#define MUTEX_HOG_NS (5000 * MS)
+#define MUTEX_CREW 16
+
+/* Below, around and above PRI_KERNEL, main's own. */
+enum { LOW = PRI_USER + 9, MIDDLE = PRI_USER + 39, HIGH = PRI_KERNEL + 10 };
+
+static kmutex_t mutex_a, mutex_b, mutex_c;
+static struct crew_job mutex_job[MUTEX_CREW], mutex_hogs[MUTEX_CREW];
+static _Atomic uint64_t mutex_go, mutex_here, mutex_sum;
+/* Guarded by mutex_a. */
+static uint64_t mutex_count;
+static pri_t mutex_order[MUTEX_CREW];
+static unsigned mutex_norder;
+
+static uint64_t
+mutex_load(_Atomic uint64_t *word)
+{
+	return atomic_load_explicit(word, memory_order_acquire);
+}
+
+static void
+mutex_store(_Atomic uint64_t *word, uint64_t value)
+{
+	atomic_store_explicit(word, value, memory_order_release);
+}
+
+static void
+mutex_setup(void)
+{
+	mutex_init(&mutex_a, MUTEX_DEFAULT, IPL_NONE, "a");
+	mutex_init(&mutex_b, MUTEX_DEFAULT, IPL_NONE, "b");
+	mutex_init(&mutex_c, MUTEX_DEFAULT, IPL_NONE, "c");
+	mutex_store(&mutex_go, 0);
+	mutex_store(&mutex_here, 0);
+	mutex_store(&mutex_sum, 0);
+	mutex_count = 0;
+	mutex_norder = 0;
+}
+
+/* Also a check that everything was left. */
+static void
+mutex_teardown(void)
+{
+	mutex_destroy(&mutex_a);
+	mutex_destroy(&mutex_b);
+	mutex_destroy(&mutex_c);
+}
+
+/* Sleeps until that thread sleeps for the mutex; false after a minute. */
+static bool
+mutex_wait_blocked(lwp_t *l, kmutex_t *mtx)
+{
+	uint64_t end = clock_ns() + MUTEX_HANG_NS;
+
+	while (atomic_load_explicit(&l->l_blocked_on, memory_order_relaxed) != mtx) {
+		if (clock_ns() > end)
+			return false;
+		kthread_sleep_ns(MS);
+	}
+	return true;
+}
+
+static void
+mutex_spin_until(_Atomic uint64_t *word, uint64_t value)
+{
+	while (mutex_load(word) < value)
+		machine_pause();
+}
+
+/* --- exclusion ---------------------------------------------------------------------------------------- */
+
+static void
+mutex_counter(void *arg __attribute__((unused)))
+{
+	uint64_t end = clock_ns() + 700 * MS, n;
+
+	for (n = 0; clock_ns() < end; n++) {
+		uint64_t seen;
+
+		mutex_enter(&mutex_a);
+		seen = mutex_count;
+		if (n % 64 == 0)
+			kthread_yield();	/* the others find an owner that does not run */
+		else
+			machine_pause();
+		mutex_count = seen + 1;
+		mutex_exit(&mutex_a);
+	}
+	atomic_fetch_add_explicit(&mutex_sum, n, memory_order_relaxed);
+}
+
+TEST_CASE(mutex, excludes_all_cpus)
+{
+	unsigned n = 2 * ncpu < MUTEX_CREW ? 2 * ncpu : MUTEX_CREW;
+
+	mutex_setup();
+	for (unsigned i = 0; i < n; i++)
+		crew_start(&mutex_job[i], cpu_lookup(i % ncpu), MIDDLE, mutex_counter, NULL);
+	for (unsigned i = 0; i < n; i++)
+		crew_join(&mutex_job[i]);
+	T_ASSERT_EQ(mutex_count, mutex_load(&mutex_sum));
+	T_ASSERT(mutex_count >= n);
+	mutex_teardown();
+}
+
+static void
+mutex_trier(void *arg __attribute__((unused)))
+{
+	if (mutex_tryenter(&mutex_a)) {
+		mutex_store(&mutex_sum, 1);
+		mutex_exit(&mutex_a);
+	} else {
+		mutex_store(&mutex_sum, 2);
+	}
+}
+
+TEST_CASE(mutex, tryenter_does_not_wait)
+{
+	mutex_setup();
+	for (unsigned i = 0; i < ncpu && i < MUTEX_CREW; i++) {
+		mutex_store(&mutex_sum, 0);
+		crew_start(&mutex_job[0], cpu_lookup(i), HIGH, mutex_trier, NULL);
+		crew_join(&mutex_job[0]);
+		T_ASSERT_EQ(mutex_load(&mutex_sum), 1);
+		T_ASSERT(mutex_tryenter(&mutex_a));
+		crew_start(&mutex_job[0], cpu_lookup(i), HIGH, mutex_trier, NULL);
+		crew_join(&mutex_job[0]);
+		mutex_exit(&mutex_a);
+		T_ASSERT_EQ(mutex_load(&mutex_sum), 2);
+	}
+	mutex_teardown();
+}
+
+TEST_CASE(mutex, knows_its_owner)
+{
+	mutex_setup();
+	T_ASSERT(!mutex_owned(&mutex_a) && mutex_owner(&mutex_a) == NULL);
+	T_ASSERT_EQ(mutex_held_count(curlwp), 0);
+	mutex_enter(&mutex_a);
+	mutex_enter(&mutex_b);
+	T_ASSERT(mutex_owned(&mutex_a) && mutex_owner(&mutex_a) == curlwp);
+	T_ASSERT_EQ(mutex_held_count(curlwp), 2);
+	mutex_exit(&mutex_a);	/* the first one first */
+	T_ASSERT(!mutex_owned(&mutex_a) && mutex_owned(&mutex_b));
+	mutex_exit(&mutex_b);
+	T_ASSERT_EQ(mutex_held_count(curlwp), 0);
+	mutex_teardown();
+}
+
+TEST_CASE(mutex, a_spin_mutex_keeps_interrupts_off)
+{
+	kmutex_t spin;
+	bool inside;
+
+	mutex_init(&spin, MUTEX_DEFAULT, IPL_HIGH, "spin");
+	mutex_enter(&spin);
+	inside = mutex_owned(&spin) && !machine_intr_enabled();
+	mutex_exit(&spin);
+	T_ASSERT(inside);
+	T_ASSERT(machine_intr_enabled() && !mutex_owned(&spin));
+	T_ASSERT(mutex_tryenter(&spin));
+	inside = mutex_owned(&spin) && !machine_intr_enabled();
+	mutex_exit(&spin);
+	T_ASSERT(inside);
+	T_ASSERT_EQ(mutex_held_count(curlwp), 0);
+	mutex_destroy(&spin);
+}
+
+/* --- hand-off ----------------------------------------------------------------------------------------- */
+
+static void
+mutex_note_order(void *arg __attribute__((unused)))
+{
+	pri_t pri = curlwp->l_base_pri;
+
+	mutex_enter(&mutex_a);
+	mutex_order[mutex_norder++] = pri;
+	mutex_exit(&mutex_a);
+}
+
+TEST_CASE(mutex, goes_to_sleepers_by_priority)
+{
+	static const pri_t pri[] = { HIGH, HIGH + 20, HIGH + 10, LOW, MIDDLE };
+	static const pri_t sorted[] = { HIGH + 20, HIGH + 10, HIGH, MIDDLE, LOW };
+	enum { N = sizeof(pri) / sizeof(pri[0]) };
+
+	mutex_setup();
+	mutex_enter(&mutex_a);
+	for (unsigned i = 0; i < N; i++) {
+		crew_start(&mutex_job[i], curcpu(), pri[i], mutex_note_order, NULL);
+		T_ASSERT(mutex_wait_blocked(mutex_job[i].thread, &mutex_a));
+	}
+	mutex_exit(&mutex_a);
+	for (unsigned i = 0; i < N; i++)
+		crew_join(&mutex_job[i]);
+	T_ASSERT_EQ(mutex_norder, N);
+	for (unsigned i = 0; i < N; i++)
+		T_ASSERT_EQ(mutex_order[i], sorted[i]);
+	mutex_teardown();
+}
+
+/* mutex_a holds its place among equals: each notes its argument. */
+static void
+mutex_note_arrival(void *arg)
+{
+	mutex_enter(&mutex_a);
+	mutex_order[mutex_norder++] = (pri_t)(uintptr_t)arg;
+	mutex_exit(&mutex_a);
+}
+
+TEST_CASE(mutex, goes_to_equals_in_order_of_arrival)
+{
+	enum { N = 6 };
+
+	mutex_setup();
+	mutex_enter(&mutex_a);
+	for (unsigned i = 0; i < N; i++) {
+		crew_start(&mutex_job[i], cpu_lookup(i % ncpu), MIDDLE, mutex_note_arrival,
+		    (void *)(uintptr_t)i);
+		T_ASSERT(mutex_wait_blocked(mutex_job[i].thread, &mutex_a));
+	}
+	mutex_exit(&mutex_a);
+	for (unsigned i = 0; i < N; i++)
+		crew_join(&mutex_job[i]);
+	for (unsigned i = 0; i < N; i++)
+		T_ASSERT_EQ(mutex_order[i], i);
+	mutex_teardown();
+}
+
+TEST_CASE(mutex, nobody_overtakes_a_sleeper)
+{
+	bool taken;
+
+	mutex_setup();
+	mutex_enter(&mutex_a);
+	crew_start(&mutex_job[0], curcpu(), LOW, mutex_note_order, NULL);
+	T_ASSERT(mutex_wait_blocked(mutex_job[0].thread, &mutex_a));
+	/* The sleeper is the lesser, so it does not run before this tries again. */
+	mutex_exit(&mutex_a);
+	taken = mutex_tryenter(&mutex_a);
+	if (taken)
+		mutex_exit(&mutex_a);
+	T_ASSERT(!taken);
+	crew_join(&mutex_job[0]);
+	mutex_teardown();
+}
+
+/* What two threads share, the last one frees: nobody may touch the mutex after that. */
+struct mutex_shared {
+	kmutex_t lock;
+	unsigned refs;
+};
+
+static struct mutex_shared mutex_object;
+static _Atomic uint64_t mutex_round;
+
+static void
+mutex_drop(void)
+{
+	bool last;
+
+	mutex_enter(&mutex_object.lock);
+	last = --mutex_object.refs == 0;
+	mutex_exit(&mutex_object.lock);
+	if (last) {
+		mutex_destroy(&mutex_object.lock);
+		memset(&mutex_object, 0xdb, sizeof(mutex_object));
+		atomic_fetch_add_explicit(&mutex_round, 1, memory_order_acq_rel);
+	}
+}
+
+static void
+mutex_dropper(void *arg __attribute__((unused)))
+{
+	for (uint64_t round = 0; mutex_load(&mutex_go) != UINT64_MAX; round++) {
+		while (mutex_load(&mutex_go) <= round)
+			kthread_yield();
+		if (mutex_load(&mutex_go) != UINT64_MAX)
+			mutex_drop();
+	}
+}
+
+static bool
+mutex_object_is_poison(void)
+{
+	const unsigned char *byte = (const unsigned char *)&mutex_object;
+
+	for (unsigned i = 0; i < sizeof(mutex_object); i++)
+		if (byte[i] != 0xdb)
+			return false;
+	return true;
+}
+
+TEST_CASE(mutex, may_be_destroyed_by_who_left_it_last)
+{
+	struct cpu_info *other = cpu_lookup(ncpu > 1 ? 1 : 0);
+	uint64_t end = clock_ns() + 500 * MS, round = 0;
+	bool clean = true;
+
+	mutex_setup();
+	mutex_store(&mutex_round, 0);
+	crew_start(&mutex_job[0], other, PRI_KERNEL, mutex_dropper, NULL);
+	while (clock_ns() < end && clean) {
+		mutex_init(&mutex_object.lock, MUTEX_DEFAULT, IPL_NONE, "object");
+		mutex_object.refs = 2;
+		/* Every other round finds the mutex held, and hands it over. */
+		mutex_enter(&mutex_object.lock);
+		mutex_store(&mutex_go, ++round);
+		if (round % 2 == 0)
+			kthread_yield();
+		mutex_exit(&mutex_object.lock);
+		mutex_drop();
+		while (mutex_load(&mutex_round) != round)
+			kthread_yield();
+		clean = mutex_object_is_poison();
+	}
+	mutex_store(&mutex_go, UINT64_MAX);
+	crew_join(&mutex_job[0]);
+	T_ASSERT(clean);
+	mutex_teardown();
+}
+
+/* --- inheritance -------------------------------------------------------------------------------------- */
+
+/* Keeps its CPU from all lesser threads until told to stop, or for too long. */
+static void
+mutex_hog(void *arg __attribute__((unused)))
+{
+	uint64_t end = clock_ns() + MUTEX_HOG_NS;
+
+	while (mutex_load(&mutex_go) < 2 && clock_ns() < end)
+		machine_pause();
+}
+
+/* A link of a chain: holds one mutex, then wants the one before. */
+struct mutex_link {
+	kmutex_t *holds, *wants;
+	pri_t seen;		/* its effective priority once it had all it wanted */
+};
+
+static void
+mutex_chain(void *arg)
+{
+	struct mutex_link *link = arg;
+
+	mutex_enter(link->holds);
+	atomic_fetch_add_explicit(&mutex_here, 1, memory_order_acq_rel);
+	if (link->wants != NULL)
+		mutex_enter(link->wants);
+	else
+		mutex_spin_until(&mutex_go, 1);
+	link->seen = curlwp->l_pri;
+	if (link->wants != NULL)
+		mutex_exit(link->wants);
+	mutex_exit(link->holds);
+}
+
+/* Main waits for the last of a chain of `n`, on that many CPUs as there are, each kept busy by a hog that is better
+ * than the links and worse than main.  Whether main gets through at once, every link at main's priority. */
+static bool
+mutex_run_chain(unsigned n)
+{
+	static kmutex_t *const mutex[] = { NULL, &mutex_a, &mutex_b, &mutex_c };
+	static struct mutex_link link[3];
+	uint64_t start;
+	bool lent = true;
+
+	for (unsigned i = 0; i < n; i++) {
+		link[i] = (struct mutex_link){ .holds = mutex[i + 1], .wants = mutex[i] };
+		crew_start(&mutex_job[i], cpu_lookup(i % ncpu), LOW + (pri_t)i, mutex_chain, &link[i]);
+		if (!test_wait_at_least(&mutex_here, i + 1))
+			return false;
+		if (i != 0 && !mutex_wait_blocked(mutex_job[i].thread, mutex[i]))
+			return false;
+	}
+	for (unsigned i = 0; i < n && i < ncpu; i++)
+		crew_start(&mutex_hogs[i], cpu_lookup(i), MIDDLE, mutex_hog, NULL);
+	start = clock_ns();
+	mutex_store(&mutex_go, 1);
+	mutex_enter(mutex[n]);
+	lent = clock_ns() - start < MUTEX_HOG_NS;
+	mutex_store(&mutex_go, 2);
+	mutex_exit(mutex[n]);
+	for (unsigned i = 0; i < n && i < ncpu; i++)
+		crew_join(&mutex_hogs[i]);
+	for (unsigned i = 0; i < n; i++) {
+		lent &= link[i].seen == PRI_KERNEL;
+		crew_join(&mutex_job[i]);
+	}
+	return lent;
+}
+
+TEST_CASE(mutex, owner_inherits_priority)
+{
+	mutex_setup();
+	T_ASSERT(mutex_run_chain(1));
+	mutex_teardown();
+}
+
+TEST_CASE(mutex, chains_inherit_priority)
+{
+	mutex_setup();
+	T_ASSERT(mutex_run_chain(2));
+	mutex_teardown();
+	mutex_setup();
+	T_ASSERT(mutex_run_chain(3));
+	mutex_teardown();
+}
+
+/* Holds two mutexes; notes its priority with both, with one, with none. */
+static pri_t mutex_steps[4];
+
+static void
+mutex_two(void *arg __attribute__((unused)))
+{
+	mutex_enter(&mutex_a);
+	mutex_enter(&mutex_b);
+	mutex_steps[0] = curlwp->l_pri;
+	mutex_store(&mutex_here, 1);
+	mutex_spin_until(&mutex_go, 1);
+	mutex_steps[1] = curlwp->l_pri;
+	mutex_exit(&mutex_b);
+	mutex_steps[2] = curlwp->l_pri;
+	mutex_exit(&mutex_a);
+	mutex_steps[3] = curlwp->l_pri;
+}
+
+static void
+mutex_want(void *arg)
+{
+	mutex_enter(arg);
+	mutex_exit(arg);
+}
+
+TEST_CASE(mutex, lent_priority_is_given_back)
+{
+	mutex_setup();
+	crew_start(&mutex_job[0], curcpu(), LOW, mutex_two, NULL);
+	T_ASSERT(test_wait_at_least(&mutex_here, 1));
+	crew_start(&mutex_job[1], curcpu(), MIDDLE, mutex_want, &mutex_a);
+	T_ASSERT(mutex_wait_blocked(mutex_job[1].thread, &mutex_a));
+	crew_start(&mutex_job[2], curcpu(), MIDDLE + 5, mutex_want, &mutex_b);
+	T_ASSERT(mutex_wait_blocked(mutex_job[2].thread, &mutex_b));
+	mutex_store(&mutex_go, 1);
+	for (unsigned i = 0; i < 3; i++)
+		crew_join(&mutex_job[i]);
+	T_ASSERT_EQ(mutex_steps[0], LOW);
+	T_ASSERT_EQ(mutex_steps[1], MIDDLE + 5);
+	T_ASSERT_EQ(mutex_steps[2], MIDDLE);
+	T_ASSERT_EQ(mutex_steps[3], LOW);
+	mutex_teardown();
+}
+
+/* A sleeper that inherits moves forward in its queue: LOW waits for mutex_b first, owns mutex_a. */
+static void
+mutex_a_then_b(void *arg __attribute__((unused)))
+{
+	mutex_enter(&mutex_a);
+	mutex_enter(&mutex_b);
+	mutex_order[mutex_norder++] = curlwp->l_base_pri;
+	mutex_exit(&mutex_b);
+	mutex_exit(&mutex_a);
+}
+
+static void
+mutex_b_only(void *arg __attribute__((unused)))
+{
+	mutex_enter(&mutex_b);
+	mutex_order[mutex_norder++] = curlwp->l_base_pri;
+	mutex_exit(&mutex_b);
+}
+
+TEST_CASE(mutex, a_sleeper_that_inherits_moves_forward)
+{
+	mutex_setup();
+	mutex_enter(&mutex_b);
+	crew_start(&mutex_job[0], curcpu(), LOW, mutex_a_then_b, NULL);
+	T_ASSERT(mutex_wait_blocked(mutex_job[0].thread, &mutex_b));
+	crew_start(&mutex_job[1], curcpu(), MIDDLE, mutex_b_only, NULL);
+	T_ASSERT(mutex_wait_blocked(mutex_job[1].thread, &mutex_b));
+	crew_start(&mutex_job[2], curcpu(), HIGH, mutex_want, &mutex_a);
+	T_ASSERT(mutex_wait_blocked(mutex_job[2].thread, &mutex_a));
+	/* Main itself is lent HIGH through the chain. */
+	T_ASSERT_EQ(curlwp->l_pri, HIGH);
+	mutex_exit(&mutex_b);
+	for (unsigned i = 0; i < 3; i++)
+		crew_join(&mutex_job[i]);
+	T_ASSERT_EQ(mutex_norder, 2);
+	T_ASSERT_EQ(mutex_order[0], LOW);
+	T_ASSERT_EQ(mutex_order[1], MIDDLE);
+	T_ASSERT_EQ(curlwp->l_pri, PRI_KERNEL);
+	mutex_teardown();
+}
+
+/* --- spinning against sleeping ------------------------------------------------------------------------ */
+
+/* What the contender of one attempt saw. */
+static struct {
+	uint64_t waited_ns;
+	bool slept;
+} mutex_attempt;
+
+static void
+mutex_contender(void *arg __attribute__((unused)))
+{
+	uint64_t start, switches = curlwp->l_switches;
+
+	start = clock_ns();
+	mutex_store(&mutex_here, 1);
+	mutex_enter(&mutex_a);
+	mutex_attempt.waited_ns = clock_ns() - start;
+	mutex_attempt.slept = curlwp->l_switches != switches;
+	mutex_exit(&mutex_a);
+}
+
+TEST_CASE(mutex, a_contender_spins_while_the_owner_runs)
+{
+	unsigned spun = 0, slept = 0;
+
+	if (ncpu < 2) {
+		test_skip("owner and contender must both run");
+		return;
+	}
+	/* A host that takes the CPU away in the wrong moment makes a spinner sleep, so most must do. */
+	for (unsigned i = 0; i < 100; i++) {
+		uint64_t start;
+
+		mutex_setup();
+		mutex_enter(&mutex_a);
+		crew_start(&mutex_job[0], cpu_lookup(1), PRI_KERNEL, mutex_contender, NULL);
+		mutex_spin_until(&mutex_here, 1);
+		start = clock_ns();
+		while (clock_ns() - start < 200 * US)
+			machine_pause();
+		mutex_exit(&mutex_a);
+		crew_join(&mutex_job[0]);
+		if (mutex_attempt.waited_ns >= 100 * US)
+			*(mutex_attempt.slept ? &slept : &spun) += 1;
+		mutex_teardown();
+	}
+	T_ASSERT(spun > slept);
+}
+
+static void
+mutex_hold_until_blocked(void *arg)
+{
+	lwp_t *main = arg;
+	uint64_t end = clock_ns() + MUTEX_HANG_NS;
+
+	mutex_enter(&mutex_a);
+	mutex_store(&mutex_here, 1);
+	while (atomic_load_explicit(&main->l_blocked_on, memory_order_relaxed) != &mutex_a) {
+		if (clock_ns() > end) {
+			test_fail(__FILE__, __LINE__, "a contender does not spin for ever");
+			break;
+		}
+		machine_pause();
+	}
+	mutex_exit(&mutex_a);
+}
+
+TEST_CASE(mutex, a_contender_does_not_spin_for_long)
+{
+	if (ncpu < 2) {
+		test_skip("owner and contender must both run");
+		return;
+	}
+	mutex_setup();
+	crew_start(&mutex_job[0], cpu_lookup(1), PRI_KERNEL, mutex_hold_until_blocked, curlwp);
+	T_ASSERT(test_wait_at_least(&mutex_here, 1));
+	mutex_enter(&mutex_a);
+	mutex_exit(&mutex_a);
+	crew_join(&mutex_job[0]);
+	mutex_teardown();
+}
+
+static void
+mutex_hold_asleep(void *arg __attribute__((unused)))
+{
+	mutex_enter(&mutex_a);
+	mutex_store(&mutex_here, 1);
+	while (mutex_load(&mutex_go) == 0)
+		kthread_sleep_ns(MS);
+	mutex_exit(&mutex_a);
+}
+
+TEST_CASE(mutex, a_contender_sleeps_when_the_owner_does_not_run)
+{
+	uint64_t run_ns, switches, preempted;
+
+	mutex_setup();
+	crew_start(&mutex_job[0], cpu_lookup(0), PRI_KERNEL, mutex_hold_asleep, NULL);
+	T_ASSERT(test_wait_at_least(&mutex_here, 1));
+	crew_start(&mutex_job[1], cpu_lookup(ncpu - 1), PRI_KERNEL, mutex_want, &mutex_a);
+	T_ASSERT(mutex_wait_blocked(mutex_job[1].thread, &mutex_a));
+	kthread_sleep_ns(100 * MS);
+	kthread_stats(mutex_job[1].thread, &run_ns, &switches, &preempted);
+	T_ASSERT(switches <= 2);
+	mutex_store(&mutex_go, 1);
+	crew_join(&mutex_job[0]);
+	crew_join(&mutex_job[1]);
+	mutex_teardown();
+}
