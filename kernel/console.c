@@ -36,6 +36,9 @@
  */
 #include "kernel/console.h"
 
+#include <stdarg.h>
+#include <stddef.h>
+
 #include "kernel/cpu.h"
 #include "kernel/machine.h"
 #include "kernel/printf.h"
@@ -48,8 +51,8 @@
 #define CONSOLE_LINE_NESTED 1
 
 enum console_hold {
-	CONSOLE_ENTERED,	/* the lock is ours */
-	CONSOLE_NESTED,		/* this CPU has it, further up its stack */
+	CONSOLE_ENTERED, /* the lock is ours */
+	CONSOLE_NESTED,  /* this CPU has it, further up its stack */
 };
 
 static _Atomic(const void *) console_owner;
@@ -60,6 +63,10 @@ static _Atomic uintptr_t console_open_line = CONSOLE_LINE_ENDED;
 static _Atomic(struct console_device *) console_list;
 /* Stands for the boot CPU while it is the only one. */
 static const uint64_t console_boot_cpu;
+
+static void console_print(const char *fmt, va_list ap, bool close)
+    __attribute__((format(printf, 1, 0)));
+static void console_print_last(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 static const void *
 console_self(void)
@@ -73,8 +80,8 @@ console_try(const void *self)
 	const void *expected = NULL;
 
 	/* Acquire: pairs with the release in console_exit(). */
-	return atomic_compare_exchange_strong_explicit(&console_owner, &expected, self,
-	    memory_order_acquire, memory_order_relaxed);
+	return atomic_compare_exchange_strong_explicit(
+	    &console_owner, &expected, self, memory_order_acquire, memory_order_relaxed);
 }
 
 /* Takes the lock; on return interrupts are off, *intr is what console_exit() wants. */
@@ -87,8 +94,8 @@ console_enter(const void *self, bool *intr)
 			return CONSOLE_NESTED;
 		if (console_try(self))
 			return CONSOLE_ENTERED;
-		if (spins >= CONSOLE_PANIC_SPINS
-		    && atomic_load_explicit(&console_panics, memory_order_relaxed)) {
+		if (spins >= CONSOLE_PANIC_SPINS &&
+		    atomic_load_explicit(&console_panics, memory_order_relaxed)) {
 			atomic_store_explicit(&console_owner, self, memory_order_relaxed);
 			return CONSOLE_ENTERED;
 		}
@@ -102,8 +109,8 @@ console_exit(const void *self, enum console_hold hold, bool intr)
 {
 	/* Release: pairs with the acquire in console_try().  Fails when a panicking CPU took over. */
 	if (hold == CONSOLE_ENTERED)
-		atomic_compare_exchange_strong_explicit(&console_owner, &self, NULL,
-		    memory_order_release, memory_order_relaxed);
+		atomic_compare_exchange_strong_explicit(
+		    &console_owner, &self, NULL, memory_order_release, memory_order_relaxed);
 	machine_intr_restore(intr);
 }
 
@@ -115,12 +122,12 @@ console_put(void *cookie, char c)
 
 	for (d = console_first(); d != NULL; d = console_next(d))
 		d->put(c);
-	atomic_store_explicit(&console_open_line, c == '\n' ? CONSOLE_LINE_ENDED : *writer,
-	    memory_order_relaxed);
+	atomic_store_explicit(
+	    &console_open_line, c == '\n' ? CONSOLE_LINE_ENDED : *writer, memory_order_relaxed);
 }
 
 /* One call's text; `close`: and nothing after it. */
-static void __attribute__((format(printf, 1, 0)))
+static void
 console_print(const char *fmt, va_list ap, bool close)
 {
 	const void *self = console_self();
@@ -142,12 +149,22 @@ console_print(const char *fmt, va_list ap, bool close)
 }
 
 void
-console_vprintf(const char *fmt, va_list ap)
+vprintf(const char *fmt, va_list ap)
 {
 	console_print(fmt, ap, false);
 }
 
-static void __attribute__((format(printf, 1, 2)))
+void
+printf(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	console_print(fmt, ap, false);
+	va_end(ap);
+}
+
+static void
 console_print_last(const char *fmt, ...)
 {
 	va_list ap;
@@ -161,22 +178,6 @@ void
 console_close(const char *last)
 {
 	console_print_last("%s", last);
-}
-
-void
-vprintf(const char *fmt, va_list ap)
-{
-	console_vprintf(fmt, ap);
-}
-
-void
-printf(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	console_vprintf(fmt, ap);
-	va_end(ap);
 }
 
 /* The link that leads to `d`, or the last one of the list. */
@@ -237,7 +238,8 @@ console_panicking(void)
 
 	/* A line that this CPU left open is not continued by the panic, either. */
 	if (open != CONSOLE_LINE_ENDED)
-		atomic_store_explicit(&console_open_line, CONSOLE_LINE_NESTED, memory_order_relaxed);
+		atomic_store_explicit(
+		    &console_open_line, CONSOLE_LINE_NESTED, memory_order_relaxed);
 	atomic_store_explicit(&console_panics, true, memory_order_relaxed);
 }
 

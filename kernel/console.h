@@ -1,10 +1,10 @@
 /*
- * The console: every output device there is, as one; input from the serial line.
+ * The console: every output device there is, as one; input from the serial line.  printf() (printf.h)
+ * prints to it: to all devices, under the console lock, which one CPU holds for the whole call.
  */
 #ifndef KERNEL_CONSOLE_H
 #define KERNEL_CONSOLE_H
 
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,8 +19,8 @@
 struct console_device {
 	const char *name;
 	void (*put)(char c);
-	int (*get)(void);		/* a character, or -1; NULL for devices without input */
-	_Atomic uint64_t lost;		/* characters the device did not take in time */
+	int (*get)(void);      /* a character, or -1; NULL for devices without input */
+	_Atomic uint64_t lost; /* characters the device did not take in time */
 	_Atomic(struct console_device *) next;
 };
 
@@ -29,8 +29,6 @@ struct console_device {
 void console_attach(struct console_device *);
 /* Takes a device out: when this returns no CPU is in its put(), unless one panics.  Thread context. */
 void console_detach(struct console_device *);
-/* Formats to all devices under the console lock, held by this CPU for the whole call. */
-void console_vprintf(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0)));
 /* A received character, or -1.  Polls; thread context. */
 int console_get(void);
 /* From a panic on: the lock is tried for a bounded time, then ignored. */

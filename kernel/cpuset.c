@@ -61,7 +61,7 @@ cpuset_count(const struct cpuset *set)
 	return count;
 }
 
-/* The lowest member at or above `index`. */
+/* The lowest member at or above `index`, which may be MAXCPUS. */
 static unsigned
 cpuset_from(const struct cpuset *set, unsigned index)
 {
@@ -87,5 +87,5 @@ unsigned
 cpuset_next(const struct cpuset *set, unsigned index)
 {
 	KASSERT(index < MAXCPUS);
-	return index == MAXCPUS - 1 ? CPUSET_END : cpuset_from(set, index + 1);
+	return cpuset_from(set, index + 1);
 }

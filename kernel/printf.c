@@ -14,14 +14,21 @@
 /* 2^64 - 1 in decimal; hexadecimal is shorter. */
 #define PRINTF_DIGITS 20
 
-enum printf_length { PRINTF_INT, PRINTF_CHAR, PRINTF_SHORT, PRINTF_LONG, PRINTF_LONGLONG, PRINTF_SIZE };
+enum printf_length {
+	PRINTF_INT,
+	PRINTF_CHAR,
+	PRINTF_SHORT,
+	PRINTF_LONG,
+	PRINTF_LONGLONG,
+	PRINTF_SIZE
+};
 
 struct printf_spec {
 	bool left, zero, plus, space, alternate;
 	int width;
-	int precision;		/* -1: none */
+	int precision; /* -1: none */
 	enum printf_length length;
-	char conversion;	/* 0: the format ended early */
+	char conversion; /* 0: the format ended early */
 };
 
 /* Where the text goes, and the arguments: a struct, because a va_list that is itself a parameter cannot
@@ -35,7 +42,7 @@ struct printf_state {
 struct printf_buffer {
 	char *buf;
 	size_t size;
-	size_t length;		/* of the whole text, whether it fitted or not */
+	size_t length; /* of the whole text, whether it fitted or not */
 };
 
 static void
@@ -173,8 +180,8 @@ printf_unsigned(struct printf_state *st, enum printf_length length)
 
 /* Prints `prefix`, then `value`: padding, precision and zeros as C11 7.21.6.1 has them. */
 static void
-printf_number(struct printf_state *st, const struct printf_spec *sp, const char *prefix, uint64_t value,
-    unsigned base)
+printf_number(struct printf_state *st, const struct printf_spec *sp, const char *prefix,
+    uint64_t value, unsigned base)
 {
 	const char *digit = sp->conversion == 'X' ? "0123456789ABCDEF" : "0123456789abcdef";
 	char text[PRINTF_DIGITS];
@@ -246,7 +253,8 @@ printf_hexadecimal(struct printf_state *st, const struct printf_spec *sp)
 
 /* Prints one conversion.  What is none is printed as it stands in the format, from `from` to `to`. */
 static void
-printf_convert(struct printf_state *st, const struct printf_spec *sp, const char *from, const char *to)
+printf_convert(
+    struct printf_state *st, const struct printf_spec *sp, const char *from, const char *to)
 {
 	const char *s;
 	char c;

@@ -25,11 +25,11 @@ struct thread_command_row {
 	unsigned id, cpu;
 	pri_t pri, base_pri;
 	int state;
-	const char *why;		/* NULL unless asleep */
+	const char *why; /* NULL unless asleep */
 	uint64_t run_ns, switches, preempted;
-	unsigned held;			/* adaptive mutexes */
-	char mutex[THREAD_COMMAND_MUTEX_BYTES];	/* it waits for; "" if none */
-	char owner[LWP_NAME_BYTES];	/* of that mutex */
+	unsigned held;                          /* adaptive mutexes */
+	char mutex[THREAD_COMMAND_MUTEX_BYTES]; /* it waits for; "" if none */
+	char owner[LWP_NAME_BYTES];             /* of that mutex */
 };
 
 struct thread_command_table {
@@ -38,8 +38,11 @@ struct thread_command_table {
 };
 
 static const char *const thread_command_states[] = {
-	[LS_IDLE] = "new", [LS_RUNNABLE] = "ready", [LS_ONCPU] = "running",
-	[LS_SLEEPING] = "asleep", [LS_ZOMBIE] = "zombie",
+	[LS_IDLE] = "new",
+	[LS_RUNNABLE] = "ready",
+	[LS_ONCPU] = "running",
+	[LS_SLEEPING] = "asleep",
+	[LS_ZOMBIE] = "zombie",
 };
 
 /* Notes for which mutex the thread sleeps, if it does.  A mutex lives while somebody waits for it, so

@@ -18,28 +18,28 @@ enum timer_mode { TIMER_OFF, TIMER_ONESHOT, TIMER_PERIODIC };
 /* What was asked and what it became.  A rate is exact up to one count of the timer's input clock. */
 struct timer_setting {
 	enum timer_mode mode;
-	uint64_t hz;		/* asked; one-shot: 1/hz seconds once */
-	uint32_t divide;	/* chosen divider */
-	uint32_t count;		/* chosen initial count */
-	uint64_t generation;	/* counts timer_set() calls on this CPU */
-	uint64_t set_ns;	/* clock_ns() when it was programmed */
+	uint64_t hz;         /* asked; one-shot: 1/hz seconds once */
+	uint32_t divide;     /* chosen divider */
+	uint32_t count;      /* chosen initial count */
+	uint64_t generation; /* counts timer_set() calls on this CPU */
+	uint64_t set_ns;     /* clock_ns() when it was programmed */
 };
 
 /* Expiries kept since the last timer_set(). */
 #define TIMER_SAMPLES 64
 
 struct timer_sample {
-	uint64_t expiry_cycles;	/* machine_cycles() at the expiry: entry of the handler less what the
+	uint64_t expiry_cycles; /* machine_cycles() at the expiry: entry of the handler less what the
 				 * timer had counted since; one-shot: entry of the handler */
-	uint64_t late_cycles;	/* how much later the handler began */
+	uint64_t late_cycles;   /* how much later the handler began */
 };
 
 /* A consistent copy of a CPU's record. */
 struct timer_record {
 	struct timer_setting setting;
-	struct machine_timer registers;	/* read back right after programming */
-	uint64_t expiries;		/* since timer_set() */
-	unsigned nsamples;		/* valid entries of sample[], oldest first */
+	struct machine_timer registers; /* read back right after programming */
+	uint64_t expiries;              /* since timer_set() */
+	unsigned nsamples;              /* valid entries of sample[], oldest first */
 	struct timer_sample sample[TIMER_SAMPLES];
 };
 

@@ -61,6 +61,6 @@ COMMAND(timers, "", "each CPU's local timer: setting, registers, expiries since 
 	       "   shortest us     latest us   sets\n");
 	CPU_INFO_FOREACH(ci)
 		timer_command_row(ci);
-	printf("stale expiries ignored, all CPUs: %lu\n", timer_stale());
+	printf("interrupts that stood for no new expiry, all CPUs: %lu\n", timer_stale());
 	return 0;
 }

@@ -18,13 +18,13 @@
 #define LINEEDIT_BYTES 128
 
 enum lineedit_result {
-	LINEEDIT_MORE,		/* the line goes on */
-	LINEEDIT_LINE,		/* it is complete, in le_line */
-	LINEEDIT_DROPPED,	/* Ctrl-C: prompt anew */
+	LINEEDIT_MORE,    /* the line goes on */
+	LINEEDIT_LINE,    /* it is complete, in le_line */
+	LINEEDIT_DROPPED, /* Ctrl-C: prompt anew */
 };
 
 struct lineedit {
-	char le_line[LINEEDIT_BYTES];	/* ends with a zero byte at all times */
+	char le_line[LINEEDIT_BYTES]; /* ends with a zero byte at all times */
 	unsigned le_length;
 	enum { LINEEDIT_TEXT, LINEEDIT_ESCAPE, LINEEDIT_CSI, LINEEDIT_SS3 } le_state;
 	bool le_after_cr;

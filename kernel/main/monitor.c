@@ -56,8 +56,8 @@ monitor_next(const struct command *last)
 	const struct command *c, *best = NULL;
 
 	for (c = set_commands_start; c < set_commands_end; c++)
-		if ((last == NULL || strcmp(c->name, last->name) > 0)
-		    && (best == NULL || strcmp(c->name, best->name) < 0))
+		if ((last == NULL || strcmp(c->name, last->name) > 0) &&
+		    (best == NULL || strcmp(c->name, best->name) < 0))
 			best = c;
 	return best;
 }

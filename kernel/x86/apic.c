@@ -24,6 +24,9 @@
  *	to get rid of them, because this CPU may have no thread to return to yet.
  */
 #include "kernel/x86/apic.h"
+
+#include <stdatomic.h>
+
 #include "kernel/cpu.h"
 #include "kernel/intr.h"
 #include "kernel/panic.h"
@@ -97,7 +100,8 @@ apic_init(const struct platform *pl)
 	return NULL;
 }
 
-const char *
+/* What is wrong with the mode of this CPU's LAPIC, or NULL; touches none of its registers. */
+static const char *
 apic_check_cpu(void)
 {
 	uint64_t msr = rdmsr(APIC_BASE_MSR);
@@ -177,26 +181,8 @@ apic_drain(void)
 	return ended + apic_count_vectors(APIC_REG_IRR);
 }
 
-unsigned
-apic_init_cpu(const struct platform *pl, uint32_t acpi_uid)
-{
-	unsigned stale;
-
-	KASSERT(!machine_intr_enabled());
-	KASSERTMSG(apic_check_cpu() == NULL, "%s", apic_check_cpu());
-	apic->write(APIC_REG_SVR, APIC_SVR_ENABLE | INTR_VECTOR_SPURIOUS);
-	apic_mask_local();
-	apic->write(APIC_REG_DFR, APIC_DFR_FLAT);
-	apic->write(APIC_REG_LDR, 0);
-	apic->write(APIC_REG_TPR, 0);
-	stale = apic_drain();
-	apic_open_nmi(pl, acpi_uid);
-	(void)apic_errors();
-	apic->write(APIC_REG_LVT_ERROR, INTR_VECTOR_ERROR);
-	return stale;
-}
-
-uint32_t
+/* Reads and clears the error status. */
+static uint32_t
 apic_errors(void)
 {
 	uint32_t errors;
@@ -207,6 +193,27 @@ apic_errors(void)
 	errors = apic->read(APIC_REG_ESR);
 	apic->write(APIC_REG_ESR, 0);
 	return errors;
+}
+
+unsigned
+apic_init_cpu(const struct platform *pl, uint32_t acpi_uid)
+{
+	const char *wrong = apic_check_cpu();
+	unsigned stale;
+
+	KASSERT(!machine_intr_enabled());
+	if (wrong != NULL)
+		panic("CPU with ACPI uid %u: %s", acpi_uid, wrong);
+	apic->write(APIC_REG_SVR, APIC_SVR_ENABLE | INTR_VECTOR_SPURIOUS);
+	apic_mask_local();
+	apic->write(APIC_REG_DFR, APIC_DFR_FLAT);
+	apic->write(APIC_REG_LDR, 0);
+	apic->write(APIC_REG_TPR, 0);
+	stale = apic_drain();
+	apic_open_nmi(pl, acpi_uid);
+	(void)apic_errors();
+	apic->write(APIC_REG_LVT_ERROR, INTR_VECTOR_ERROR);
+	return stale;
 }
 
 static void

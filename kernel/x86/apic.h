@@ -19,7 +19,7 @@ enum apic_delivery { APIC_FIXED = 0, APIC_NMI = 4, APIC_INIT = 5, APIC_STARTUP =
 struct apic_ops {
 	const char *name;
 	uint32_t (*id)(void);
-	uint32_t (*read)(unsigned reg);		/* register offset as in the xAPIC map, e.g. 0x20 */
+	uint32_t (*read)(unsigned reg); /* register offset as in the xAPIC map, e.g. 0x20 */
 	void (*write)(unsigned reg, uint32_t value);
 	/* Sends an interrupt command and waits (bounded) until the LAPIC has taken it; false if not. */
 	bool (*send)(uint32_t apic_id, enum apic_delivery mode, uint8_t vector);
@@ -45,28 +45,39 @@ const struct apic_ops *xapic_init(uintptr_t base);
 
 /* xAPIC register offsets used outside xapic.c (SDM vol. 3, table 11-1). */
 enum {
-	APIC_REG_ID = 0x20, APIC_REG_VERSION = 0x30, APIC_REG_TPR = 0x80, APIC_REG_EOI = 0xb0,
-	APIC_REG_LDR = 0xd0, APIC_REG_DFR = 0xe0, APIC_REG_SVR = 0xf0, APIC_REG_ISR = 0x100,
-	APIC_REG_IRR = 0x200, APIC_REG_ESR = 0x280, APIC_REG_LVT_CMCI = 0x2f0,
-	APIC_REG_ICR_LOW = 0x300, APIC_REG_ICR_HIGH = 0x310, APIC_REG_LVT_TIMER = 0x320,
-	APIC_REG_LVT_THERMAL = 0x330, APIC_REG_LVT_PERF = 0x340, APIC_REG_LVT_LINT0 = 0x350,
-	APIC_REG_LVT_LINT1 = 0x360, APIC_REG_LVT_ERROR = 0x370, APIC_REG_TIMER_INITIAL = 0x380,
-	APIC_REG_TIMER_CURRENT = 0x390, APIC_REG_TIMER_DIVIDE = 0x3e0,
+	APIC_REG_ID = 0x20,
+	APIC_REG_VERSION = 0x30,
+	APIC_REG_TPR = 0x80,
+	APIC_REG_EOI = 0xb0,
+	APIC_REG_LDR = 0xd0,
+	APIC_REG_DFR = 0xe0,
+	APIC_REG_SVR = 0xf0,
+	APIC_REG_ISR = 0x100,
+	APIC_REG_IRR = 0x200,
+	APIC_REG_ESR = 0x280,
+	APIC_REG_LVT_CMCI = 0x2f0,
+	APIC_REG_ICR_LOW = 0x300,
+	APIC_REG_ICR_HIGH = 0x310,
+	APIC_REG_LVT_TIMER = 0x320,
+	APIC_REG_LVT_THERMAL = 0x330,
+	APIC_REG_LVT_PERF = 0x340,
+	APIC_REG_LVT_LINT0 = 0x350,
+	APIC_REG_LVT_LINT1 = 0x360,
+	APIC_REG_LVT_ERROR = 0x370,
+	APIC_REG_TIMER_INITIAL = 0x380,
+	APIC_REG_TIMER_CURRENT = 0x390,
+	APIC_REG_TIMER_DIVIDE = 0x3e0,
 };
 
 /* Chooses the back-end from IA32_APIC_BASE before any register access, maps the registers.  NULL, or a
  * sentence that says why this LAPIC cannot be used (none, globally disabled, left in x2APIC mode). */
 const char *apic_init(const struct platform *);
-/* NULL when this CPU's LAPIC is in the boot CPU's mode, or a sentence; touches no LAPIC register. */
-const char *apic_check_cpu(void);
-/* Brings this CPU's LAPIC to the state the kernel depends on; every CPU, apic_check_cpu() having agreed.
- * Returns how many stale interrupts were found: those in service are ended; those only requested arrive
- * when interrupts go on, and their handlers find nothing due. */
+/* Brings this CPU's LAPIC to the state the kernel depends on; every CPU.  Returns how many stale
+ * interrupts were found: those in service are ended; those only requested arrive when interrupts go on, and
+ * their handlers find nothing due.  Panics when this CPU's LAPIC is in another mode than the boot CPU's. */
 unsigned apic_init_cpu(const struct platform *, uint32_t acpi_uid);
 /* Routes the legacy controllers away: PICs remapped and masked, IMCR, all IOAPIC lines masked. */
 void apic_mask_legacy(const struct platform *);
-/* Reads and clears the error status register (write, then read). */
-uint32_t apic_errors(void);
 /* Handlers for the error and spurious vectors; once, by the boot CPU. */
 void apic_establish(void);
 

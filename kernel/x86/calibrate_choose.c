@@ -38,7 +38,7 @@ calibrate_agree(uint64_t hz, uint64_t reference_hz, uint64_t ppm)
 uint64_t
 calibrate_steady(const uint64_t values[CALIBRATE_WINDOWS])
 {
-	uint64_t sorted[CALIBRATE_WINDOWS], median;
+	uint64_t sorted[CALIBRATE_WINDOWS] = { 0 }, median;
 	unsigned n = 0, near = 0;
 
 	for (unsigned i = 0; i < CALIBRATE_WINDOWS; i++) {

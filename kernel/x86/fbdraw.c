@@ -39,9 +39,9 @@ fbdraw_check(const struct bootinfo_framebuffer *fb, uint32_t pixel_bytes)
 {
 	if (fb->bpp != 15 && fb->bpp != 16 && fb->bpp != 24 && fb->bpp != 32)
 		return "its pixels have neither 15, 16, 24 nor 32 bits";
-	if (!fbdraw_field_fits(fb->red_shift, fb->red_bits, pixel_bytes)
-	    || !fbdraw_field_fits(fb->green_shift, fb->green_bits, pixel_bytes)
-	    || !fbdraw_field_fits(fb->blue_shift, fb->blue_bits, pixel_bytes))
+	if (!fbdraw_field_fits(fb->red_shift, fb->red_bits, pixel_bytes) ||
+	    !fbdraw_field_fits(fb->green_shift, fb->green_bits, pixel_bytes) ||
+	    !fbdraw_field_fits(fb->blue_shift, fb->blue_bits, pixel_bytes))
 		return "a colour lies outside its pixels";
 	if (fb->width > FBDRAW_SIDE_MAX || fb->height > FBDRAW_SIDE_MAX)
 		return "its size is absurd";
@@ -53,8 +53,8 @@ fbdraw_check(const struct bootinfo_framebuffer *fb, uint32_t pixel_bytes)
 }
 
 const char *
-fbdraw_init(struct fbdraw *d, const struct bootinfo_framebuffer *fb, void *memory,
-    const struct psf *font)
+fbdraw_init(
+    struct fbdraw *d, const struct bootinfo_framebuffer *fb, void *memory, const struct psf *font)
 {
 	uint32_t pixel_bytes = (fb->bpp + 7u) / 8;
 	const char *why = fbdraw_check(fb, pixel_bytes);
@@ -76,9 +76,9 @@ fbdraw_init(struct fbdraw *d, const struct bootinfo_framebuffer *fb, void *memor
 	d->columns = fb->width / d->cell_width;
 	d->rows = fb->height / d->cell_height;
 	d->background = 0;
-	d->foreground = fbdraw_component(FBDRAW_GREY, fb->red_shift, fb->red_bits)
-	    | fbdraw_component(FBDRAW_GREY, fb->green_shift, fb->green_bits)
-	    | fbdraw_component(FBDRAW_GREY, fb->blue_shift, fb->blue_bits);
+	d->foreground = fbdraw_component(FBDRAW_GREY, fb->red_shift, fb->red_bits) |
+	    fbdraw_component(FBDRAW_GREY, fb->green_shift, fb->green_bits) |
+	    fbdraw_component(FBDRAW_GREY, fb->blue_shift, fb->blue_bits);
 	return d->columns == 0 || d->rows == 0 ? "not one character fits" : NULL;
 }
 
@@ -115,8 +115,8 @@ fbdraw_cell(const struct fbdraw *d, uint32_t column, uint32_t row, char c)
 
 	if (column >= d->columns || row >= d->rows)
 		return;
-	to = d->memory + (size_t)row * d->cell_height * d->pitch
-	    + (size_t)column * d->cell_width * d->pixel_bytes;
+	to = d->memory + (size_t)row * d->cell_height * d->pitch +
+	    (size_t)column * d->cell_width * d->pixel_bytes;
 	for (uint32_t y = 0; y < d->font.height; y++) {
 		n = fbdraw_expand(d, glyph + (size_t)y * d->font.row_bytes, pixels);
 		for (uint32_t i = 0; i < d->scale; i++) {

@@ -94,8 +94,8 @@ poweroff_write_pm1(const struct platform_register *r, uint8_t type)
 		value = inw((uint16_t)r->address);
 	else
 		__asm__ volatile("movw (%1), %0" : "=r"(value) : "r"(r->address) : "memory");
-	value = (uint16_t)((value & ~POWEROFF_PM1_TYPE_MASK)
-	    | (unsigned)type << POWEROFF_PM1_TYPE_SHIFT | POWEROFF_PM1_ENABLE);
+	value = (uint16_t)((value & ~POWEROFF_PM1_TYPE_MASK) |
+	    (unsigned)type << POWEROFF_PM1_TYPE_SHIFT | POWEROFF_PM1_ENABLE);
 	if (r->space == PLATFORM_REG_IO)
 		outw((uint16_t)r->address, value);
 	else
@@ -113,8 +113,8 @@ poweroff_acpi(void)
 	if (pl->hw_reduced) {
 		if (poweroff_usable(&pl->sleep_control))
 			poweroff_write8(&pl->sleep_control,
-			    (uint8_t)(pl->s5_type_a << POWEROFF_CONTROL_TYPE_SHIFT
-			    | POWEROFF_CONTROL_ENABLE));
+			    (uint8_t)(pl->s5_type_a << POWEROFF_CONTROL_TYPE_SHIFT |
+				POWEROFF_CONTROL_ENABLE));
 	} else {
 		poweroff_write_pm1(&pl->pm1a_control, pl->s5_type_a);
 		poweroff_write_pm1(&pl->pm1b_control, pl->s5_type_b);

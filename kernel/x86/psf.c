@@ -33,11 +33,12 @@ psf_word(const uint8_t *p)
 static bool
 psf_check(struct psf *f, size_t bytes)
 {
-	if (f->width == 0 || f->width > PSF_WIDTH_MAX || f->height == 0 || f->height > PSF_HEIGHT_MAX)
+	if (f->width == 0 || f->width > PSF_WIDTH_MAX || f->height == 0 ||
+	    f->height > PSF_HEIGHT_MAX)
 		return false;
 	f->row_bytes = (f->width + 7) / 8;
-	return f->count >= PSF_ASCII && f->glyph_bytes >= f->row_bytes * f->height
-	    && (uint64_t)f->count * f->glyph_bytes <= bytes;
+	return f->count >= PSF_ASCII && f->glyph_bytes >= f->row_bytes * f->height &&
+	    (uint64_t)f->count * f->glyph_bytes <= bytes;
 }
 
 bool

@@ -14,10 +14,10 @@
 
 struct psf {
 	const uint8_t *glyphs;
-	uint32_t count;			/* glyphs; at least 128 */
-	uint32_t glyph_bytes;		/* of one */
-	uint32_t row_bytes;		/* of one row of pixels; the highest bit is leftmost */
-	uint32_t width, height;		/* pixels; 1..PSF_WIDTH_MAX, 1..PSF_HEIGHT_MAX */
+	uint32_t count;         /* glyphs; at least 128 */
+	uint32_t glyph_bytes;   /* of one */
+	uint32_t row_bytes;     /* of one row of pixels; the highest bit is leftmost */
+	uint32_t width, height; /* pixels; 1..PSF_WIDTH_MAX, 1..PSF_HEIGHT_MAX */
 };
 
 /* Reads the header of the font in `bytes` bytes at `file`, which must stay there.  False when it is no PSF, is

@@ -12,10 +12,10 @@ struct platform;
 
 struct refclock {
 	const char *name;
-	uint64_t hz;		/* nominal; 0: not there */
-	uint64_t mask;		/* the counter wraps after this value */
+	uint64_t hz;   /* nominal; 0: not there */
+	uint64_t mask; /* the counter wraps after this value */
 	bool counts_down;
-	uint64_t (*read)(void);	/* bounded */
+	uint64_t (*read)(void); /* bounded */
 };
 
 /* Probe each device: a counter that does not move, or has an absurd frequency, is not there (hz 0, with

@@ -33,8 +33,10 @@ screen_scroll(struct screen *s, unsigned lines)
 {
 	for (unsigned row = 0; row < s->rows; row++)
 		for (unsigned column = 0; column < s->columns; column++)
-			screen_set(s, column, row, row + lines < s->rows
-			    ? s->cells[(size_t)(row + lines) * s->columns + column] : ' ');
+			screen_set(s, column, row,
+			    row + lines < s->rows
+				? s->cells[(size_t)(row + lines) * s->columns + column]
+				: ' ');
 }
 
 static void

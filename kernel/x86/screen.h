@@ -6,9 +6,9 @@
 #define KERNEL_X86_SCREEN_H
 
 struct screen {
-	unsigned columns, rows;		/* at least one each */
-	unsigned column, row;		/* where the next character goes; column == columns: wrap first */
-	char *cells;			/* what each cell shows, row by row */
+	unsigned columns, rows; /* at least one each */
+	unsigned column, row;   /* where the next character goes; column == columns: wrap first */
+	char *cells;            /* what each cell shows, row by row */
 	/* Shows a printable ASCII character; column < columns and row < rows always. */
 	void (*draw)(unsigned column, unsigned row, char c);
 };

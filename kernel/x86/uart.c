@@ -16,10 +16,10 @@
 
 /* Register offsets (table II). */
 enum {
-	UART_DATA = 0,		/* receiver buffer, transmitter holding */
-	UART_DIVISOR_LOW = 0,	/* with UART_LCR_DIVISOR set */
+	UART_DATA = 0,        /* receiver buffer, transmitter holding */
+	UART_DIVISOR_LOW = 0, /* with UART_LCR_DIVISOR set */
 	UART_IER = 1,
-	UART_DIVISOR_HIGH = 1,	/* with UART_LCR_DIVISOR set */
+	UART_DIVISOR_HIGH = 1, /* with UART_LCR_DIVISOR set */
 	UART_FCR = 2,
 	UART_LCR = 3,
 	UART_MCR = 4,
@@ -33,10 +33,10 @@ enum {
 #define UART_LCR_DIVISOR 0x80
 /* Line status (8.4).  An overrun lost a character, but the one in the buffer is good. */
 #define UART_LSR_READY 0x01
-#define UART_LSR_BAD 0x1c		/* parity, framing, break: belong to the next character */
+#define UART_LSR_BAD 0x1c /* parity, framing, break: belong to the next character */
 #define UART_LSR_HOLDING_EMPTY 0x20
-#define UART_LSR_EMPTY 0x40		/* shift register, too */
-#define UART_LSR_ABSENT 0xff		/* what a bus without a device reads */
+#define UART_LSR_EMPTY 0x40  /* shift register, too */
+#define UART_LSR_ABSENT 0xff /* what a bus without a device reads */
 /* FIFO control (8.5): enable, clear both. */
 #define UART_FCR_ENABLE_CLEAR 0x07
 /* Modem control (8.8).  OUT2 gates the interrupt line on a PC and is expected on by some boards. */

@@ -20,7 +20,7 @@
 /* CRT controller: index, and data at the next port.  A word written to the index port reaches both. */
 #define VGA_CRTC 0x3d4
 enum {
-	VGA_CRTC_CURSOR_START = 0x0a,	/* bit 5 hides the cursor */
+	VGA_CRTC_CURSOR_START = 0x0a, /* bit 5 hides the cursor */
 	VGA_CRTC_CURSOR_END = 0x0b,
 	VGA_CRTC_CURSOR_HIGH = 0x0e,
 	VGA_CRTC_CURSOR_LOW = 0x0f,
@@ -43,8 +43,8 @@ vga_crtc_write(uint8_t index, uint8_t value)
 static void
 vga_draw(unsigned column, unsigned row, char c)
 {
-	uint16_t *cell = (uint16_t *)(VGA_ADDRESS + (uintptr_t)row * vga_pitch
-	    + (uintptr_t)column * VGA_CELL_BYTES);
+	uint16_t *cell = (uint16_t *)(VGA_ADDRESS + (uintptr_t)row * vga_pitch +
+	    (uintptr_t)column * VGA_CELL_BYTES);
 
 	*cell = (uint16_t)(VGA_ATTRIBUTE | (uint8_t)c);
 }
@@ -65,9 +65,9 @@ static struct console_device vga_device = { .name = "VGA text", .put = vga_put }
 bool
 vga_attach(const struct bootinfo_framebuffer *fb)
 {
-	if (fb->type != BOOTINFO_FB_TEXT || fb->address != VGA_ADDRESS || fb->width == 0
-	    || fb->height == 0 || fb->pitch % VGA_CELL_BYTES != 0 || fb->pitch > VGA_BYTES
-	    || fb->width > fb->pitch / VGA_CELL_BYTES || fb->height > VGA_BYTES / fb->pitch)
+	if (fb->type != BOOTINFO_FB_TEXT || fb->address != VGA_ADDRESS || fb->width == 0 ||
+	    fb->height == 0 || fb->pitch % VGA_CELL_BYTES != 0 || fb->pitch > VGA_BYTES ||
+	    fb->width > fb->pitch / VGA_CELL_BYTES || fb->height > VGA_BYTES / fb->pitch)
 		return false;
 	if (!paging_map_identity(VGA_ADDRESS, VGA_BYTES, PAGING_UNCACHED))
 		return false;

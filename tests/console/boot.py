@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 
+import gdb
 import qemu
 import runner
 from verdict import Verdict
@@ -54,7 +55,7 @@ def parser() -> Parser:
     p.add_argument("--timeout", type=float, metavar="S", help="0: none; default: grows with the CPUs")
     p.add_argument("--log", metavar="FILE", help="copy the console to FILE")
     p.add_argument("--interactive", action="store_true", help="this terminal is the serial line")
-    p.add_argument("--gdb", action="store_true", help="stop before the first instruction, wait for GDB")
+    p.add_argument("--gdb", action="store_true", help="stop at the start, run gdb or wait for one")
     p.add_argument("--qemu", default="qemu-system-x86_64", metavar="PROGRAM")
     p.add_argument("--qemu-arg", action="append", default=[], metavar="ARG", help="repeatable")
     p.add_argument("--no-debug-exit", action="store_true", help="a machine without isa-debug-exit")
@@ -84,11 +85,15 @@ def main() -> int:
         signal.signal(number, on_signal)
     config = configuration(args)
     timeout = 0.0 if args.gdb and args.timeout is None else args.timeout
-    if args.gdb:
-        say(f"waiting for GDB: gdb {os.path.relpath(config.elf)} -ex 'target remote :1234'")
-    if args.interactive:
-        say("the serial line; Ctrl-a x leaves QEMU, Ctrl-a h shows more keys")
     try:
+        if args.gdb and gdb.available():
+            log = args.log or os.path.join(os.path.dirname(config.elf), "logs", "gdb.log")
+            say(f"the serial console goes to {os.path.relpath(log)}")
+            return gdb.run(config, log)
+        if args.gdb:
+            say(f"waiting for gdb {os.path.relpath(config.elf)} -ex 'target remote {qemu.GDB_ADDRESS}'")
+        if args.interactive:
+            say("this is the serial line; Ctrl-a x leaves QEMU, Ctrl-a h shows more keys")
         result = runner.run(config, timeout, args.log, echo=sys.stdout)
     except qemu.ConfigError as e:
         say(f"QEMU error: {e}")

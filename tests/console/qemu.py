@@ -17,6 +17,8 @@ CMDLINE_MAX = 1023      # kernel/cmdline.h: CMDLINE_BYTES, less the final NUL
 OVMF_CODE = "/usr/share/OVMF/OVMF_CODE_4M.fd"
 OVMF_VARS = "/usr/share/OVMF/OVMF_VARS_4M.fd"
 
+GDB_ADDRESS = "127.0.0.1:1234"
+
 # boot/boot.h: BOOT_DEBUG_EXIT_PORT.
 DEBUG_EXIT = "isa-debug-exit,iobase=0xf4,iosize=4"
 
@@ -131,7 +133,7 @@ def argv(config: Config, scratch: str) -> list[str]:
     else:
         args += _iso_args(config, scratch)
     if config.gdb:
-        args += ["-S", "-gdb", "tcp:127.0.0.1:1234"]
+        args += ["-S", "-gdb", f"tcp:{GDB_ADDRESS}"]
     return args + config.qemu_args
 
 

@@ -21,9 +21,7 @@ void image_place(uint64_t address, const void *data, size_t size);
 void image_place_table(uint64_t address, const struct table *);
 /* The bytes of the block that begins there, for spoiling them. */
 uint8_t *image_block(uint64_t address, size_t *size);
-/* NULL where no single block has all of it. */
+/* NULL where no single block has all of it.  Aborts on a range that wraps around, is empty or begins at 0. */
 const void *image_fetch(uint64_t address, size_t bytes);
-/* How often it was called since the last release. */
-size_t image_fetches(void);
 
 #endif

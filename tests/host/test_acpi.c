@@ -85,9 +85,9 @@ test_search(uint16_t ebda_segment, uint64_t ebda_rsdp, uint64_t bios_rsdp)
 	low[0x0e] = (uint8_t)ebda_segment;
 	low[0x0f] = (uint8_t)(ebda_segment >> 8);
 	if (ebda_rsdp != 0)
-		memcpy(low + ebda_rsdp - 0x400, machine_rsdp.data, 20);
+		memcpy(low + (ebda_rsdp - 0x400), machine_rsdp.data, 20);
 	if (bios_rsdp != 0)
-		memcpy(bios + bios_rsdp - 0xe0000, machine_rsdp.data, 20);
+		memcpy(bios + (bios_rsdp - 0xe0000), machine_rsdp.data, 20);
 	image_reset();
 	image_place(0x400, low, sizeof(low));
 	image_place(0xe0000, bios, sizeof(bios));

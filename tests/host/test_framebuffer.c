@@ -41,7 +41,8 @@ test_word(uint8_t *p, uint32_t value)
 
 /* A version 2 header. */
 static void
-test_psf2(uint8_t *file, uint32_t header, uint32_t count, uint32_t bytes, uint32_t height, uint32_t width)
+test_psf2(
+    uint8_t *file, uint32_t header, uint32_t count, uint32_t bytes, uint32_t height, uint32_t width)
 {
 	const uint32_t words[8] = { 0x864ab572, 0, header, 0, count, bytes, height, width };
 
@@ -59,7 +60,7 @@ psf_reads_version_1(void **state)
 	assert_int_equal(font.width, 8);
 	assert_int_equal(font.height, 16);
 	assert_ptr_equal(psf_glyph(&font, 'A'), test_psf1 + 4 + 'A' * 16);
-	test_psf1[2] = 1;	/* 512 glyphs, but bytes for 256 */
+	test_psf1[2] = 1; /* 512 glyphs, but bytes for 256 */
 	assert_false(psf_parse(&font, test_psf1, sizeof(test_psf1)));
 }
 
@@ -98,11 +99,20 @@ static void
 psf_refuses_absurd_headers(void **state)
 {
 	static const uint32_t bad[][5] = {
-		{ 32, 128, 16, 16, 0 }, { 32, 128, 16, 0, 8 }, { 32, 128, 16, 16, 33 },
-		{ 32, 128, 65, 65, 8 }, { 32, 127, 16, 16, 8 }, { 32, 128, 15, 16, 8 },
-		{ 32, 128, 16, 16, 9 }, { 32, 129, 16, 16, 8 }, { 33, 128, 16, 16, 8 },
-		{ 0, 128, 16, 16, 8 }, { 0xffffffff, 128, 16, 16, 8 }, { 32, 0x10000000, 16, 16, 8 },
-		{ 32, 0xffffffff, 0xffffffff, 16, 8 }, { 32, 128, 16, 0x20000000, 8 },
+		{ 32, 128, 16, 16, 0 },
+		{ 32, 128, 16, 0, 8 },
+		{ 32, 128, 16, 16, 33 },
+		{ 32, 128, 65, 65, 8 },
+		{ 32, 127, 16, 16, 8 },
+		{ 32, 128, 15, 16, 8 },
+		{ 32, 128, 16, 16, 9 },
+		{ 32, 129, 16, 16, 8 },
+		{ 33, 128, 16, 16, 8 },
+		{ 0, 128, 16, 16, 8 },
+		{ 0xffffffff, 128, 16, 16, 8 },
+		{ 32, 0x10000000, 16, 16, 8 },
+		{ 32, 0xffffffff, 0xffffffff, 16, 8 },
+		{ 32, 128, 16, 0x20000000, 8 },
 	};
 	uint8_t file[32 + 128 * 16] = { 0 };
 	struct psf font;
@@ -123,10 +133,19 @@ psf_refuses_absurd_headers(void **state)
 static struct bootinfo_framebuffer
 test_layout(uint32_t width, uint32_t height, uint32_t pitch, uint8_t bpp)
 {
-	return (struct bootinfo_framebuffer) {
-		.type = BOOTINFO_FB_RGB, .address = 0x7000000000, .width = width, .height = height,
-		.pitch = pitch, .bpp = bpp, .red_shift = 16, .red_bits = 8, .green_shift = 8,
-		.green_bits = 8, .blue_shift = 0, .blue_bits = 8,
+	return (struct bootinfo_framebuffer){
+		.type = BOOTINFO_FB_RGB,
+		.address = 0x7000000000,
+		.width = width,
+		.height = height,
+		.pitch = pitch,
+		.bpp = bpp,
+		.red_shift = 16,
+		.red_bits = 8,
+		.green_shift = 8,
+		.green_bits = 8,
+		.blue_shift = 0,
+		.blue_bits = 8,
 	};
 }
 
@@ -191,8 +210,8 @@ test_check_cell(const struct fbdraw *d, const struct bootinfo_framebuffer *fb, u
 	for (uint32_t y = 0; y < d->cell_height; y++)
 		for (uint32_t x = 0; x < d->cell_width; x++) {
 			uint8_t bits = test_psf1[4 + (unsigned char)c * 16 + y / d->scale];
-			uint32_t pixel = test_pixel(fb, d->memory, column * d->cell_width + x,
-			    row * d->cell_height + y);
+			uint32_t pixel = test_pixel(
+			    fb, d->memory, column * d->cell_width + x, row * d->cell_height + y);
 
 			if (bits >> (7 - x / d->scale) & 1)
 				test_check_lit(fb, pixel);
@@ -440,13 +459,13 @@ screen_survives_noise(void **state)
 			screen_init(&test_screen, columns, rows, cells, test_draw);
 			for (unsigned i = 0; i < 20000; i++) {
 				seed = seed * 1664525u + 1013904223u;
-				screen_put(&test_screen, seed & 0x10000
-				    ? often[(seed >> 24) % (sizeof(often) - 1)]
-				    : (char)(seed >> 24));
+				screen_put(&test_screen,
+				    seed & 0x10000 ? often[(seed >> 24) % (sizeof(often) - 1)]
+						   : (char)(seed >> 24));
 			}
 			for (unsigned row = 0; row < rows; row++)
-				assert_memory_equal(test_shown[row], cells + (size_t)row * columns,
-				    columns);
+				assert_memory_equal(
+				    test_shown[row], cells + (size_t)row * columns, columns);
 			free(cells);
 		}
 }

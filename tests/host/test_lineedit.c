@@ -68,7 +68,10 @@ lineedit_erases(void **state)
 
 	(void)state;
 	test_begin(&le);
-	test_feed(&le, "\b\x7f" "ab\bc\x7f\x7f\x7f\x7f" "x");
+	test_feed(&le,
+	    "\b\x7f"
+	    "ab\bc\x7f\x7f\x7f\x7f"
+	    "x");
 	assert_string_equal(le.le_line, "x");
 	assert_string_equal(lineedit_echoed, "ab\b \bc\b \b\b \bx");
 	test_begin(&le);
@@ -100,9 +103,15 @@ lineedit_ends_lines_once(void **state)
 		size_t bytes;
 		unsigned lines;
 	} cases[] = {
-		{ "a\rb\r", 4, 2 }, { "a\nb\n", 4, 2 }, { "a\r\nb\r\n", 6, 2 },
-		{ "a\r\0b\r\0", 6, 2 }, { "a\n\rb\n", 5, 3 }, { "\r\n\r\n", 4, 2 }, { "\r\r", 2, 2 },
-		{ "\n\n", 2, 2 }, { "\r\n\n", 3, 2 },
+		{ "a\rb\r", 4, 2 },
+		{ "a\nb\n", 4, 2 },
+		{ "a\r\nb\r\n", 6, 2 },
+		{ "a\r\0b\r\0", 6, 2 },
+		{ "a\n\rb\n", 5, 3 },
+		{ "\r\n\r\n", 4, 2 },
+		{ "\r\r", 2, 2 },
+		{ "\n\n", 2, 2 },
+		{ "\r\n\n", 3, 2 },
 	};
 	struct lineedit le;
 
@@ -142,7 +151,8 @@ lineedit_swallows_escapes(void **state)
 static void
 lineedit_ignores_the_rest(void **state)
 {
-	static const char rest[] = "a\0\x01\x04\t\x1a\x1c\x80\xc3\xa4\xff" "b";
+	static const char rest[] = "a\0\x01\x04\t\x1a\x1c\x80\xc3\xa4\xff"
+				   "b";
 	struct lineedit le;
 
 	(void)state;

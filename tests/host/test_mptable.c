@@ -105,7 +105,7 @@ test_whole(void)
 	test_entry(0xfec0000001111402); /* I/O APIC 0x14, enabled */
 	test_entry(0xfec1000000111502); /* I/O APIC 0x15, not enabled */
 	test_entry(0x0214010100000003); /* interrupt 1 of ISA */
-	test_entry(0x00ff000100000304); /* ExtINT on LINT0 of all */
+	test_entry(0x00ff000100000304); /* the PIC on LINT0 of all */
 	test_entry(0x01ff000100050104); /* NMI on LINT1 of all */
 	return 10;
 }

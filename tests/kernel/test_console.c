@@ -69,8 +69,8 @@ console_check_line(void)
 	else
 		number = UINT32_MAX;
 	console_compose(expected, id, number);
-	if (strcmp(console_line, expected) != 0 || id >= console_threads
-	    || number != console_next_number[id])
+	if (strcmp(console_line, expected) != 0 || id >= console_threads ||
+	    number != console_next_number[id])
 		console_torn++;
 	else
 		console_next_number[id]++;
@@ -121,9 +121,10 @@ TEST_CASE(console, lines_of_many_cpus_stay_whole)
 	memset(console_next_number, 0, sizeof(console_next_number));
 	atomic_store_explicit(&console_ready, 0, memory_order_relaxed);
 	console_attach(&console_checker);
-	while (made < console_threads
-	    && kthread_create(PRI_KERNEL, KTHREAD_MUSTJOIN, cpu_lookup(made % ncpu), console_print_lines,
-	    (void *)(uintptr_t)made, &console_thread[made], "printer/%u", made) == 0)
+	while (made < console_threads &&
+	    kthread_create(PRI_KERNEL, KTHREAD_MUSTJOIN, cpu_lookup(made % ncpu),
+		console_print_lines, (void *)(uintptr_t)made, &console_thread[made], "printer/%u",
+		made) == 0)
 		made++;
 	for (unsigned i = 0; i < made; i++)
 		kthread_join(console_thread[i]);
@@ -198,14 +199,15 @@ TEST_CASE(console, another_cpu_does_not_continue_a_line)
 	console_begin_record();
 	printf("# in ");
 	printf("parts\n# left open");
-	error = kthread_create(PRI_KERNEL, KTHREAD_MUSTJOIN, cpu_lookup(1), console_print_once, NULL, &l,
-	    "printer");
+	error = kthread_create(
+	    PRI_KERNEL, KTHREAD_MUSTJOIN, cpu_lookup(1), console_print_once, NULL, &l, "printer");
 	if (error == 0)
 		kthread_join(l);
 	printf("# again\n");
 	console_detach(&console_recorder);
 	T_ASSERT_EQ(error, 0);
-	T_ASSERT(strcmp(console_record, "# in parts\n# left open\n# of another CPU\n# again\n") == 0);
+	T_ASSERT(
+	    strcmp(console_record, "# in parts\n# left open\n# of another CPU\n# again\n") == 0);
 }
 
 TEST_CASE(console, a_detached_device_gets_nothing)
@@ -253,8 +255,9 @@ TEST_MISUSE(panic_while_console_is_held)
 {
 	console_at_bar = console_hold;
 	console_begin_record();
-	if (ncpu < 2 || kthread_create(PRI_KERNEL, 0, cpu_lookup(1), console_print_and_hold, NULL, NULL,
-	    "holder") != 0)
+	if (ncpu < 2 ||
+	    kthread_create(
+		PRI_KERNEL, 0, cpu_lookup(1), console_print_and_hold, NULL, NULL, "holder") != 0)
 		return;
 	if (test_wait_at_least(&console_held, 1))
 		panic("the console is held");

@@ -19,9 +19,9 @@
 struct spinlock_shared {
 	struct spinlock lock;
 	struct crew_job job[SPINLOCK_CREW];
-	uint64_t count;				/* guarded by lock, if it works */
+	uint64_t count; /* guarded by lock, if it works */
 	_Atomic uint64_t rounds, started;
-	unsigned order[SPINLOCK_CREW], norder;	/* guarded by lock */
+	unsigned order[SPINLOCK_CREW], norder; /* guarded by lock */
 };
 
 static struct spinlock_shared spinlock_shared;

@@ -58,8 +58,8 @@ seed_set_generation(uint64_t count)
 		i = 0;
 		mutex_enter(&xc->x_pool_lock);
 		for (struct xc_slot *slot = xc->x_free.q_first; slot != NULL; slot = slot->s_next)
-			atomic_store_explicit(&slot->s_state, xc_state_over(count + i++ % 4),
-			    memory_order_relaxed);
+			atomic_store_explicit(
+			    &slot->s_state, xc_state_over(count + i++ % 4), memory_order_relaxed);
 		mutex_exit(&xc->x_pool_lock);
 	}
 }
@@ -199,8 +199,8 @@ seed_early_wait(const struct seed_subject *on)
 
 	on->start();
 	seed_slow_init(&slow);
-	seed_waiter_start(&waiter, on, on->unicast(0, seed_slow_run, &slow, NULL, other),
-	    &slow.finished);
+	seed_waiter_start(
+	    &waiter, on, on->unicast(0, seed_slow_run, &slow, NULL, other), &slow.finished);
 	kept = crew_reached(&slow.begun, 1, on->patience_ns);
 	on->unicast(0, seed_count, &quick, NULL, cpu_lookup(0));
 	kept = crew_reached(&quick, 1, on->patience_ns) && kept;
@@ -257,8 +257,8 @@ seed_satisfied_waiter(const struct seed_subject *on)
 	on->start();
 	seed_slow_init(&first);
 	seed_slow_init(&second);
-	seed_waiter_start(&waiter, on, on->unicast(0, seed_slow_run, &first, NULL, other),
-	    &first.finished);
+	seed_waiter_start(
+	    &waiter, on, on->unicast(0, seed_slow_run, &first, NULL, other), &first.finished);
 	kept = crew_reached(&first.begun, 1, on->patience_ns);
 	/* It runs at a better priority than this thread, on this CPU: now it sleeps. */
 	kthread_sleep_ns(20000000);
@@ -288,8 +288,8 @@ seed_large_counts(const struct seed_subject *on)
 	on->set_count((UINT64_C(1) << 32) - 2);
 	for (unsigned i = 0; i < 4; i++) {
 		seed_slow_init(&slow);
-		seed_waiter_start(&waiter, on, on->unicast(0, seed_slow_run, &slow, NULL, other),
-		    &slow.finished);
+		seed_waiter_start(
+		    &waiter, on, on->unicast(0, seed_slow_run, &slow, NULL, other), &slow.finished);
 		kept = crew_reached(&slow.begun, 1, 60000000000ull) && kept;
 		/* Only the twin's first tickets fit: half of its watch would be lost on them. */
 		kept = !crew_reached(&waiter.job.done, 1, 100000000ull) && kept;

@@ -33,7 +33,7 @@ wait_at_gate(void *arg1, void *arg2 __attribute__((unused)))
 
 /* --- many waiters --------------------------------------------------------------------------------------- */
 
-#define MANY_ROUNDS 50
+#define MANY_ROUNDS 20
 
 static _Atomic uint64_t many_ticket[MANY_ROUNDS], many_ran;
 
@@ -49,11 +49,13 @@ many_waiter(void *arg __attribute__((unused)))
 {
 	for (unsigned i = 0; i < MANY_ROUNDS; i++) {
 		T_ASSERT(test_wait_at_least(&many_ticket[i], 1));
-		T_ASSERT_EQ(xc_wait(atomic_load_explicit(&many_ticket[i], memory_order_acquire)), 0);
+		T_ASSERT_EQ(
+		    xc_wait(atomic_load_explicit(&many_ticket[i], memory_order_acquire)), 0);
 		T_ASSERT(atomic_load_explicit(&many_ran, memory_order_acquire) >= i + 1);
 		for (unsigned old = 0; old < i; old++)
-			T_ASSERT_EQ(xc_wait(atomic_load_explicit(&many_ticket[old],
-			    memory_order_acquire)), 0);
+			T_ASSERT_EQ(
+			    xc_wait(atomic_load_explicit(&many_ticket[old], memory_order_acquire)),
+			    0);
 	}
 }
 
@@ -98,8 +100,8 @@ nest_hop(void *arg1, void *arg2)
 
 	atomic_fetch_add_explicit(&wait_count, 1, memory_order_relaxed);
 	if (hops > 1)
-		T_ASSERT_EQ(xc_wait(xc_unicast(0, nest_hop, (void *)(hops - 1), arg2,
-		    nest_next_cpu())), 0);
+		T_ASSERT_EQ(
+		    xc_wait(xc_unicast(0, nest_hop, (void *)(hops - 1), arg2, nest_next_cpu())), 0);
 }
 
 /* Nested on its own CPU to the bound of the depth. */
@@ -108,12 +110,13 @@ nest_self(void *arg1, void *arg2)
 {
 	uintptr_t levels = (uintptr_t)arg1;
 
-	T_ASSERT_EQ(atomic_load_explicit(&xc_cpu_lookup(curcpu()->ci_index)->x_depth,
-	    memory_order_relaxed), XC_DEPTH_MAX + 1 - levels);
+	T_ASSERT_EQ(
+	    atomic_load_explicit(&xc_cpu_lookup(curcpu()->ci_index)->x_depth, memory_order_relaxed),
+	    XC_DEPTH_MAX + 1 - levels);
 	atomic_fetch_add_explicit(&wait_count, 1, memory_order_relaxed);
 	if (levels > 1)
-		T_ASSERT_EQ(xc_wait(xc_unicast(0, nest_self, (void *)(levels - 1), arg2, curcpu())),
-		    0);
+		T_ASSERT_EQ(
+		    xc_wait(xc_unicast(0, nest_self, (void *)(levels - 1), arg2, curcpu())), 0);
 }
 
 TEST_CASE(xcall_wait, a_function_waits_for_its_own_cpu)
@@ -122,8 +125,9 @@ TEST_CASE(xcall_wait, a_function_waits_for_its_own_cpu)
 
 	CPU_INFO_FOREACH(ci) {
 		atomic_store_explicit(&wait_count, 0, memory_order_relaxed);
-		T_ASSERT_EQ(xc_wait(xc_unicast(0, nest_self, (void *)(uintptr_t)XC_DEPTH_MAX, NULL,
-		    ci)), 0);
+		T_ASSERT_EQ(
+		    xc_wait(xc_unicast(0, nest_self, (void *)(uintptr_t)XC_DEPTH_MAX, NULL, ci)),
+		    0);
 		T_ASSERT_EQ(wait_counted(), XC_DEPTH_MAX);
 	}
 }
@@ -140,10 +144,12 @@ TEST_CASE(xcall_wait, a_ring_of_calls_goes_around_until_the_depth)
 	}
 }
 
+#define NEST_RINGS 20
+
 static void
 nest_ring(void *arg)
 {
-	for (unsigned i = 0; i < 100; i++)
+	for (unsigned i = 0; i < NEST_RINGS; i++)
 		T_ASSERT_EQ(xc_wait(xc_unicast(0, nest_hop, arg, NULL, nest_next_cpu())), 0);
 }
 
@@ -151,7 +157,7 @@ nest_ring(void *arg)
 TEST_CASE(xcall_wait, all_cpus_call_each_other)
 {
 	unsigned n = ncpu < XC_DEPTH_MAX ? ncpu : XC_DEPTH_MAX;
-	uintptr_t hops = XC_DEPTH_MAX / n * (ncpu < XC_DEPTH_MAX ? ncpu : 1);
+	uintptr_t hops = (uintptr_t)XC_DEPTH_MAX / n * ncpu;
 	struct crew_job job[XC_DEPTH_MAX];
 
 	atomic_store_explicit(&wait_count, 0, memory_order_relaxed);
@@ -161,7 +167,7 @@ TEST_CASE(xcall_wait, all_cpus_call_each_other)
 		T_ASSERT(test_wait_at_least(&job[i].done, 1));
 		crew_join(&job[i]);
 	}
-	T_ASSERT_EQ(wait_counted(), 100 * n * hops);
+	T_ASSERT_EQ(wait_counted(), NEST_RINGS * n * hops);
 }
 
 /* A broadcast from a function, its own CPU included. */
@@ -172,7 +178,8 @@ nest_broadcast(void *arg1, void *arg2)
 
 	atomic_fetch_add_explicit(&wait_count, 1, memory_order_relaxed);
 	if (levels > 1)
-		T_ASSERT_EQ(xc_wait(xc_broadcast(0, nest_broadcast, (void *)(levels - 1), arg2)), 0);
+		T_ASSERT_EQ(
+		    xc_wait(xc_broadcast(0, nest_broadcast, (void *)(levels - 1), arg2)), 0);
 }
 
 TEST_CASE(xcall_wait, functions_broadcast_and_wait)
@@ -187,7 +194,7 @@ TEST_CASE(xcall_wait, functions_broadcast_and_wait)
 /* At the bound xcall/N sleeps unserved. */
 struct bound {
 	struct gate gate;
-	struct cpu_info *gated;	/* where the call waits that the deepest function waits for */
+	struct cpu_info *gated; /* where the call waits that the deepest function waits for */
 	_Atomic uint64_t there, left, begun_before;
 };
 
@@ -196,13 +203,13 @@ bound_descend(void *arg1, void *arg2)
 {
 	struct bound *bound = arg1;
 	uintptr_t levels = (uintptr_t)arg2;
+	uint64_t where;
 
 	if (levels > 1) {
 		(void)xc_wait(xc_unicast(0, bound_descend, bound, (void *)(levels - 1), curcpu()));
 		return;
 	}
-	uint64_t where = xc_unicast(0, wait_at_gate, &bound->gate, NULL, bound->gated);
-
+	where = xc_unicast(0, wait_at_gate, &bound->gate, NULL, bound->gated);
 	atomic_store_explicit(&bound->there, 1, memory_order_release);
 	(void)xc_wait(where);
 	atomic_store_explicit(&bound->left, 1, memory_order_release);
@@ -244,8 +251,14 @@ TEST_CASE(xcall_wait, at_the_bound_of_the_depth_nothing_is_served)
 #define WAIT_TEST_VECTOR 0x91
 
 /* What a post is made in. */
-enum post_context { POST_SPINLOCK, POST_NOPREEMPT, POST_INTR_OFF, POST_INTERRUPT, POST_FUNCTION,
-	POST_CONTEXTS };
+enum post_context {
+	POST_SPINLOCK,
+	POST_NOPREEMPT,
+	POST_INTR_OFF,
+	POST_INTERRUPT,
+	POST_FUNCTION,
+	POST_CONTEXTS
+};
 
 static struct spinlock post_lock = SPINLOCK_INIT("post");
 static uint64_t post_tickets[2];
@@ -481,7 +494,7 @@ section_loop(void *arg)
 	}
 }
 
-#define BARRIER_ROUNDS 100
+#define BARRIER_ROUNDS 40
 
 /* One round: which sections stood before the barrier and still stand after it. */
 static unsigned
@@ -535,69 +548,7 @@ barrier_in_function(void *arg1 __attribute__((unused)), void *arg2 __attribute__
 TEST_CASE(xcall_wait, functions_may_use_the_barrier)
 {
 	atomic_store_explicit(&wait_count, 0, memory_order_relaxed);
-	T_ASSERT_EQ(xc_wait(xc_unicast(0, barrier_in_function, NULL, NULL, cpu_lookup(ncpu - 1))), 0);
+	T_ASSERT_EQ(
+	    xc_wait(xc_unicast(0, barrier_in_function, NULL, NULL, cpu_lookup(ncpu - 1))), 0);
 	T_ASSERT_EQ(wait_counted(), 1);
-}
-
-/* --- chains that do not close --------------------------------------------------------------------------- */
-
-/*
- * Callers that hold a mutex of their own wait for functions that sleep for another one, which is never
- * held over a wait: everything looks like a chain and none closes.  A search that puts edges of different
- * moments together would panic here.
- */
-#define OPEN_ROUNDS 300
-
-static kmutex_t open_shared;
-
-static void
-open_take(void *arg1 __attribute__((unused)), void *arg2 __attribute__((unused)))
-{
-	mutex_enter(&open_shared);
-	wait_count_up(NULL, NULL);
-	mutex_exit(&open_shared);
-}
-
-static void
-open_take_nested(void *arg1, void *arg2)
-{
-	T_ASSERT_EQ(xc_wait(xc_unicast(0, open_take, arg1, arg2, nest_next_cpu())), 0);
-}
-
-static void
-open_caller(void *arg)
-{
-	uint64_t random = (uintptr_t)arg + 1;
-	struct cpu_info *ci;
-	kmutex_t own;
-
-	mutex_init(&own, MUTEX_DEFAULT, IPL_NONE, "own");
-	for (unsigned i = 0; i < OPEN_ROUNDS; i++) {
-		ci = cpu_lookup((unsigned)(crew_random(&random) % ncpu));
-		mutex_enter(&own);
-		T_ASSERT_EQ(xc_wait(xc_unicast(0, random % 2 ? open_take : open_take_nested, NULL,
-		    NULL, ci)), 0);
-		mutex_exit(&own);
-		mutex_enter(&open_shared);
-		mutex_exit(&open_shared);
-	}
-	mutex_destroy(&own);
-}
-
-TEST_CASE(xcall_wait, open_chains_are_left_alone)
-{
-	unsigned n = 2 * ncpu < XC_DEPTH_MAX ? 2 * ncpu : XC_DEPTH_MAX - 1;
-	struct crew_job job[XC_DEPTH_MAX];
-
-	mutex_init(&open_shared, MUTEX_DEFAULT, IPL_NONE, "shared");
-	atomic_store_explicit(&wait_count, 0, memory_order_relaxed);
-	for (unsigned i = 0; i < n; i++)
-		crew_start(&job[i], cpu_lookup(i % ncpu), PRI_KERNEL, open_caller,
-		    (void *)(uintptr_t)i);
-	for (unsigned i = 0; i < n; i++) {
-		T_ASSERT(test_wait_at_least(&job[i].done, 1));
-		crew_join(&job[i]);
-	}
-	T_ASSERT_EQ(wait_counted(), (uint64_t)n * OPEN_ROUNDS);
-	mutex_destroy(&open_shared);
 }

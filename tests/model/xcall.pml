@@ -6,10 +6,10 @@
  * between two sections is between two steps.  README.md says which function each part stands for, and what is
  * left out.  Every -D below the settings restores a defect, and the model then fails.
  *
- * Settings: CPUS; ONLINE, the set of those that run; CALLERS, each on CPU HOME(i), posting ROUNDS calls;
- * SLOTS a CPU; DEPTH of nested serving.  MIXED: functions that post in turn, or not; CALLING: each calls the next
- * CPU and waits; RING: so it does, on every CPU at once; BARRIERS: CPU 1 runs barriers.  WATCHER: a thread more that
- * waits for a caller's ticket.
+ * Settings: CPUS; ONLINE, the set of those that run; CALLERS, each on CPU HOME(i), posting ROUNDS calls, a unicast to
+ * any CPU or a broadcast; SLOTS a CPU; DEPTH of nested serving.  What the functions do: nothing; MIXED: post in turn, or
+ * not; CALLING: unicasts only, whose functions call the next CPU and wait; RING: broadcasts of such; BARRIERS: CPU 1
+ * runs barriers.  WATCHER: a thread more that waits for a caller's ticket.
  */
 #ifndef CPUS
 #define CPUS 3
@@ -539,7 +539,7 @@ proctype caller(byte me)
 	:: else ->
 		atomic {
 #if defined(RING)
-			set = BIT(me); what = CALLS_ON;
+			set = ONLINE; what = CALLS_ON;
 #elif defined(CALLING)
 			any_cpu(); set = BIT(t); t = 0; what = CALLS_ON;
 #elif defined(BARRIERS)
