@@ -70,7 +70,7 @@ clean: ## remove build/
 
 $(BUILD)/offsets.inc: kernel/x86/offsets.c boot/boot.h kernel/x86/smp.h kernel/x86/trap.h Makefile
 	@mkdir -p $(@D)
-	@$(CC) $(KERNEL_CFLAGS) -S -o $(@:.inc=.s) $<
+	@$(CC) $(KERNEL_CFLAGS) $(if $(findstring clang,$(CC)),-fno-integrated-as) -S -o $(@:.inc=.s) $<
 	@sed -n 's/^->\([A-Z0-9_]*\) [$$]*\(.*\)/%define \1 \2/p' $(@:.inc=.s) > $@
 
 $(BUILD)/obj/%.o: %.c Makefile

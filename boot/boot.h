@@ -22,8 +22,8 @@
 #define BOOT_AP_PARAMS 0xf80
 
 /* How the machine was entered (struct bootinfo, entry.asm). */
-#define BOOT_MAGIC_MULTIBOOT2 0x36d76289	/* multiboot2 3.1: EAX at entry */
-#define BOOT_MAGIC_PVH 0x336ec578		/* Xen hvm_start_info: first word */
+#define BOOT_MAGIC_MULTIBOOT2 0x36d76289 /* multiboot2 3.1: EAX at entry */
+#define BOOT_MAGIC_PVH 0x336ec578        /* Xen hvm_start_info: first word */
 
 /* Exit values: QEMU's isa-debug-exit at port 0xf4 turns v into exit status 2v+1. */
 #define BOOT_DEBUG_EXIT_PORT 0xf4

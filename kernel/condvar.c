@@ -38,13 +38,11 @@ cv_init(kcondvar_t *cv, const char *name)
 void
 cv_destroy(kcondvar_t *cv)
 {
-	unsigned waiters;
-
 	spinlock_enter(&cv->cv_lock);
-	waiters = sleepq_count(&cv->cv_queue);
+	if (!sleepq_empty(&cv->cv_queue))
+		panic("destroying busy condition variable %s, waiters: %u, first of them %s",
+		    cv->cv_name, sleepq_count(&cv->cv_queue), sleepq_first(&cv->cv_queue)->l_name);
 	spinlock_exit(&cv->cv_lock);
-	if (waiters != 0)
-		panic("destroying busy condition variable %s, %u waiters", cv->cv_name, waiters);
 }
 
 /* Panics unless the caller may wait: holds the mutex, and nothing that forbids a sleep.  A spin
@@ -57,8 +55,8 @@ cv_check(const kcondvar_t *cv, const kmutex_t *mtx, const char *operation)
 	if (allowed == NULL && !sched_sleepable(NULL))
 		sched_panic_sleeping(NULL, operation, cv->cv_name);
 	if (!mutex_owned(mtx))
-		panic("%s %s: mutex %s not held by the caller", operation, cv->cv_name,
-		    mtx->mtx_name);
+		panic("%s %s: mutex %s not held by %s", operation, cv->cv_name, mtx->mtx_name,
+		    curlwp != NULL ? curlwp->l_name : "no thread");
 	if (!sched_sleepable(allowed))
 		sched_panic_sleeping(allowed, operation, cv->cv_name);
 }

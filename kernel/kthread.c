@@ -199,11 +199,13 @@ kthread_join(lwp_t *l)
 		panic("kthread_join: %s joins itself", self->l_name);
 	spinlock_enter(&kthread_lock);
 	if ((l->l_flags & KTHREAD_MUSTJOIN) == 0)
-		panic("kthread_join: %s joins %s, which was not made with KTHREAD_MUSTJOIN",
+		panic("kthread_join: %s joins %s, which was made without KTHREAD_MUSTJOIN or has "
+		      "been joined",
 		    self->l_name, l->l_name);
-	if (l->l_joined)
-		panic("kthread_join: %s joins %s, which another joins", self->l_name, l->l_name);
-	l->l_joined = true;
+	if (l->l_joiner != NULL)
+		panic("kthread_join: %s joins %s, which %s joins", self->l_name, l->l_name,
+		    l->l_joiner->l_name);
+	l->l_joiner = self;
 	while (!l->l_exited) {
 		sleepq_enter(&l->l_joinq, l, "join");
 		spinlock_exit(&kthread_lock);

@@ -72,7 +72,8 @@ typedef struct lwp {
 
 	struct lwp *l_all_next, **l_all_link; /* t: list of all; the pointer that points here */
 	struct sleepq l_joinq;                /* t: who joins it */
-	bool l_exited, l_joined;              /* t: is off its stack for good; somebody joins it */
+	struct lwp *l_joiner;                 /* t: who joins it, or NULL */
+	bool l_exited;                        /* t: it is off its stack for good */
 	void *l_xcall; /* o: opaque: xcall's record of a thread that serves calls */
 } lwp_t;
 

@@ -47,10 +47,10 @@ void machine_intr_eoi(void);
 
 /* What the registers of this CPU's local timer hold. */
 struct machine_timer {
-	uint32_t lvt;		/* mode, mask and vector as in the register */
-	uint32_t initial_count;	/* written; 0 means stopped */
-	uint32_t current_count;	/* what is left of it */
-	uint32_t divide;	/* decoded: 1, 2, 4 ... 128 */
+	uint32_t lvt;           /* mode, mask and vector as in the register */
+	uint32_t initial_count; /* written; 0 means stopped */
+	uint32_t current_count; /* what is left of it */
+	uint32_t divide;        /* decoded: 1, 2, 4 ... 128 */
 	bool periodic, masked;
 };
 
@@ -67,6 +67,8 @@ uint32_t machine_timer_current(void);
 /* Maps `npages` of fresh memory, not executable, with an unmapped guard page on each side, and
  * returns the lowest address; NULL when memory has run out.  Never unmapped.  Thread context. */
 void *machine_map_stack(size_t npages);
+/* Pages that page tables have taken and never give back: for leak checks. */
+size_t machine_table_pages(void);
 
 /* --- looking at code --------------------------------------------------------------------------- */
 

@@ -136,6 +136,13 @@ mutex_held_count(const lwp_t *l)
 
 /* --- turnstile: who sleeps, who lends.  Its lock held in all of these ------------------------- */
 
+/* What a thread sleeps for, or NULL. */
+static kmutex_t *
+mutex_blocker(const lwp_t *l)
+{
+	return atomic_load_explicit(&l->l_blocked_on, memory_order_relaxed);
+}
+
 /* Lends the priority of `l`, which is about to sleep for `mtx`, to all that stand in its way. */
 static void
 mutex_lend(lwp_t *l, kmutex_t *mtx)
@@ -148,12 +155,13 @@ mutex_lend(lwp_t *l, kmutex_t *mtx)
 		owner = mutex_owner_of(
 		    atomic_load_explicit(&next->mtx_owner, memory_order_relaxed));
 		if (owner == l)
-			panic("mutex %s: deadlock: %s wants it, but holds mutex %s, which those "
-			      "before it wait for",
-			    mtx->mtx_name, l->l_name, next->mtx_name);
+			panic("mutex %s: deadlock: %s wants it, %s owns it and waits for mutex %s, "
+			      "which in the end %s owns",
+			    mtx->mtx_name, l->l_name, mutex_owner(mtx)->l_name,
+			    mutex_blocker(mutex_owner(mtx))->mtx_name, l->l_name);
 		if (owner->l_pri < pri)
 			sched_set_priority(owner, pri);
-		next = atomic_load_explicit(&owner->l_blocked_on, memory_order_relaxed);
+		next = mutex_blocker(owner);
 	}
 }
 

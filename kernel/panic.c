@@ -26,12 +26,6 @@
 static _Atomic(struct cpu_info *) panic_owner;
 static _Atomic unsigned panic_stopped;
 
-bool
-panic_p(void)
-{
-	return atomic_load_explicit(&panic_owner, memory_order_acquire) != NULL;
-}
-
 void
 panic_stop_here(void)
 {
@@ -88,16 +82,17 @@ panic_common(struct trapframe *frame, const char *fmt, va_list ap)
 	char message[512];
 
 	machine_intr_disable();
-	if (!atomic_compare_exchange_strong_explicit(&panic_owner, &expected, curcpu(),
-	    memory_order_acq_rel, memory_order_acquire)) {
+	if (!atomic_compare_exchange_strong_explicit(
+		&panic_owner, &expected, curcpu(), memory_order_acq_rel, memory_order_acquire)) {
 		if (expected != curcpu())
 			machine_halt();
 		vsnprintf(message, sizeof(message), fmt, ap);
-		printf("panic within a panic: %s\nEND panic\n", message);
+		printf("panic within a panic: %s\n", message);
+		console_close("END panic\n");
 		machine_exit(BOOT_EXIT_PANIC);
 	}
-	panic_stop_others();
 	console_panicking();
+	panic_stop_others();
 
 	vsnprintf(message, sizeof(message), fmt, ap);
 	printf("\npanic: %s\n", message);
@@ -106,7 +101,7 @@ panic_common(struct trapframe *frame, const char *fmt, va_list ap)
 	if (frame != NULL)
 		machine_print_frame(frame);
 	panic_backtrace(frame);
-	printf("END panic\n");
+	console_close("END panic\n");
 	machine_exit(BOOT_EXIT_PANIC);
 }
 

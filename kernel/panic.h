@@ -4,8 +4,6 @@
 #ifndef KERNEL_PANIC_H
 #define KERNEL_PANIC_H
 
-#include <stdbool.h>
-
 struct trapframe;
 
 /* Stops the other CPUs, prints "panic: ...", CPU, thread and a symbolised backtrace, prints
@@ -14,14 +12,13 @@ _Noreturn void panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)))
 /* The same, with the registers and the stack of an interrupted context. */
 _Noreturn void panic_frame(struct trapframe *frame, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
-/* Some CPU is panicking.  Any context. */
-bool panic_p(void);
 /* Parks this CPU when another panics: the NMI handler asks it first of all. */
 void panic_stop_here(void);
 
 /* Assertions, compiled in always. */
 #define KASSERT(e) ((e) ? (void)0 : panic_assert(#e, __FILE__, __LINE__, __func__, ""))
-#define KASSERTMSG(e, ...) ((e) ? (void)0 : panic_assert(#e, __FILE__, __LINE__, __func__, __VA_ARGS__))
+#define KASSERTMSG(e, ...) \
+	((e) ? (void)0 : panic_assert(#e, __FILE__, __LINE__, __func__, __VA_ARGS__))
 _Noreturn void panic_assert(const char *expr, const char *file, int line, const char *func,
     const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 

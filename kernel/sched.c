@@ -483,25 +483,22 @@ sched_panic_sleeping(const struct spinlock *allowed, const char *operation, cons
 	const struct cpu_info *ci = curcpu();
 	const struct spinlock *held = sched_spinlock_held(ci, allowed);
 	const char *who = ci->ci_curlwp != NULL ? ci->ci_curlwp->l_name : "no thread";
+	const char *space = object[0] != '\0' ? " " : "", *why = "with interrupts off", *what = "";
 
 	if (ci->ci_nmi_depth != 0)
-		panic("%s %s: sleeping in an NMI on CPU %u, over %s", operation, object,
-		    ci->ci_index, who);
-	if (ci->ci_intr_depth != 0)
-		panic("%s %s: sleeping in an interrupt on CPU %u, over %s", operation, object,
-		    ci->ci_index, who);
-	if (ci->ci_curlwp == NULL)
-		panic("%s %s: sleeping before the scheduler runs on CPU %u", operation, object,
-		    ci->ci_index);
-	if (held != NULL)
-		panic("%s %s: sleeping with spinlock %s held, by %s on CPU %u", operation, object,
-		    held->sl_name, who, ci->ci_index);
-	if (ci->ci_nopreempt != 0)
-		panic("%s %s: sleeping with preemption off, by %s on CPU %u", operation, object,
-		    who, ci->ci_index);
-	if (ci->ci_curlwp == ci->ci_sched->sc_idle)
-		panic("%s %s: sleeping in %s", operation, object, who);
-	panic("%s %s: sleeping with interrupts off, by %s on CPU %u", operation, object, who,
+		why = "in an NMI";
+	else if (ci->ci_intr_depth != 0)
+		why = "in an interrupt";
+	else if (ci->ci_curlwp == NULL)
+		why = "before the scheduler runs";
+	else if (held != NULL) {
+		why = "with a spinlock held: ";
+		what = held->sl_name;
+	} else if (ci->ci_nopreempt != 0)
+		why = "with preemption off";
+	else if (ci->ci_curlwp == ci->ci_sched->sc_idle)
+		why = "in the idle thread";
+	panic("%s%s%s: sleeping %s%s, by %s on CPU %u", operation, space, object, why, what, who,
 	    ci->ci_index);
 }
 
@@ -509,7 +506,7 @@ void
 sched_assert_sleepable(const char *what)
 {
 	if (!sched_sleepable(NULL))
-		sched_panic_sleeping(NULL, what, "here");
+		sched_panic_sleeping(NULL, what, "");
 }
 
 /* --- start ------------------------------------------------------------------------------------ */

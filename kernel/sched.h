@@ -52,7 +52,7 @@ void sched_set_priority(lwp_t *l, pri_t pri);
 /* Whether the caller may sleep here: in a thread other than idle, interrupts and preemption on, no
  * spinlock held but `allowed`, which must be held if it is not NULL. */
 bool sched_sleepable(const struct spinlock *allowed);
-/* Panics with the reason why not: "`operation` `object`: sleeping ...". */
+/* Panics with the reason why not: "`operation` `object`: sleeping ..."; `object` may be "". */
 _Noreturn void sched_panic_sleeping(
     const struct spinlock *allowed, const char *operation, const char *object);
 /* Both together, no spinlock allowed; `what` names the operation. */

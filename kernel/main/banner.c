@@ -41,7 +41,7 @@ banner_print(const struct bootinfo *bi)
 	    bi->efi ? "UEFI" : "BIOS or none");
 	printf("command line: \"%s\"\n", cmdline_text());
 	printf("console:");
-	for (const struct console_device *d = console_first(); d != NULL; d = d->next)
+	for (const struct console_device *d = console_first(); d != NULL; d = console_next(d))
 		printf(" %s", d->name);
 	printf("\n");
 	if (bi->warning != NULL)
@@ -54,7 +54,9 @@ void
 banner_print_memory(const struct bootinfo *bi)
 {
 	static const char *const types[] = {
-		[BOOTINFO_USABLE] = "usable", [BOOTINFO_ACPI] = "ACPI", [BOOTINFO_RESERVED] = "reserved",
+		[BOOTINFO_USABLE] = "usable",
+		[BOOTINFO_ACPI] = "ACPI",
+		[BOOTINFO_RESERVED] = "reserved",
 	};
 	uint64_t usable = 0;
 
@@ -82,5 +84,6 @@ banner_print_platform(void)
 	for (unsigned i = 0; i < platform.nwarnings && i < kept; i++)
 		printf("warning: %s\n", platform.warning[i]);
 	if (platform.nwarnings > kept)
-		printf("warning: %u more faults in the firmware's tables\n", platform.nwarnings - kept);
+		printf("warning: %u more faults in the firmware's tables\n",
+		    platform.nwarnings - kept);
 }

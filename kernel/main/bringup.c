@@ -40,12 +40,12 @@
 
 struct bringup_cpu {
 	struct cpu_info *ci;
-	uint64_t hz;			/* asked */
-	int error;			/* of timer_set() */
+	uint64_t hz; /* asked */
+	int error;   /* of timer_set() */
 	uint64_t posted_ns, ran_ns, completed_ns;
 	struct timer_record record;
 	struct judge_result judged;
-	bool ok;			/* in all phases so far */
+	bool ok; /* in all phases so far */
 };
 
 static struct bringup_cpu *bringup_cpus;
@@ -132,11 +132,13 @@ bringup_print_row(const struct bringup_cpu *b, bool called)
 
 	if (called)
 		snprintf(call, sizeof(call), "  %9lu  %+7ld  %7lu", b->posted_ns / 1000,
-		    (int64_t)(b->ran_ns - b->posted_ns) / 1000, (b->completed_ns - b->posted_ns) / 1000);
+		    (int64_t)(b->ran_ns - b->posted_ns) / 1000,
+		    (b->completed_ns - b->posted_ns) / 1000);
 	printf("  %3u  %6lu  %6u  %10u  %8lu.%03lu  %+5ld  %6lu%s  %s\n", b->ci->ci_index, b->hz,
 	    b->record.registers.divide, b->record.registers.initial_count, j->interval_ns / 1000,
 	    j->interval_ns % 1000, j->error_ppm, j->missed, call,
-	    b->error != 0 ? "NOT PROGRAMMED" : b->record.setting.hz != b->hz ? "NOT CALLED"
+	    b->error != 0                       ? "NOT PROGRAMMED"
+		: b->record.setting.hz != b->hz ? "NOT CALLED"
 						: judge_name(j->verdict));
 }
 
@@ -163,15 +165,17 @@ bringup_print_json(uint64_t broadcast_ns, bool pass, unsigned right)
 	for (unsigned i = 0; i < ncpu; i++) {
 		const struct bringup_cpu *b = &bringup_cpus[i];
 
-		printf("TIMER {\"cpu\": %u, \"apic_id\": %u, \"hz\": %lu, \"divide\": %u, \"count\": %u, "
+		printf(
+		    "TIMER {\"cpu\": %u, \"apic_id\": %u, \"hz\": %lu, \"divide\": %u, \"count\": %u, "
 		    "\"interval_ns\": %lu, \"error_ppm\": %ld, \"missed\": %lu, \"ok\": %s}\n",
 		    b->ci->ci_index, b->ci->ci_apicid, b->hz, b->record.registers.divide,
 		    b->record.registers.initial_count, b->judged.interval_ns, b->judged.error_ppm,
 		    b->judged.missed, b->ok ? "true" : "false");
 	}
 	printf("BRINGUP {\"cpus_found\": %u, \"cpus_online\": %u, \"cpus_failed\": %u, "
-	    "\"timers_ok\": %u, \"broadcast_ns\": %lu, \"pass\": %s}\n", smp_found(), cpu_online_count(),
-	    smp_failed(), right, broadcast_ns, pass ? "true" : "false");
+	       "\"timers_ok\": %u, \"broadcast_ns\": %lu, \"pass\": %s}\n",
+	    smp_found(), cpu_online_count(), smp_failed(), right, broadcast_ns,
+	    pass ? "true" : "false");
 }
 
 /* The rate of the broadcast; the highest that leaves room for a rate of its own for every CPU. */
@@ -182,7 +186,8 @@ bringup_rate(void)
 	uint64_t max = TIMER_HZ_MAX - 1 - ncpu;
 
 	if (cmdline_number("hz", TIMER_HZ_MIN, max, &hz) == EINVAL)
-		printf("warning: hz= takes a number from %u to %lu; %lu is used\n", TIMER_HZ_MIN, max, hz);
+		printf("warning: hz= takes a number from %u to %lu; %lu is used\n", TIMER_HZ_MIN,
+		    max, hz);
 	return hz;
 }
 
@@ -196,9 +201,10 @@ bringup_run(void)
 
 	bringup_cpus = kmem_boot_alloc(ncpu * sizeof(*bringup_cpus));
 	for (unsigned i = 0; i < ncpu; i++)
-		bringup_cpus[i] = (struct bringup_cpu) { .ci = cpu_lookup(i), .hz = HZ, .ok = true };
+		bringup_cpus[i] = (struct bringup_cpu){ .ci = cpu_lookup(i), .hz = HZ, .ok = true };
 
-	printf("main job: reprogram the local timer of every CPU by cross call\n"
+	printf(
+	    "main job: reprogram the local timer of every CPU by cross call\n"
 	    "  divide and count are read back from the timer; the interval is measured between its expiries;\n"
 	    "  missed: ticks the host dropped in between, no fault of the timer; of each cross call: posted, in us\n"
 	    "  since boot; ran on the target, us later; trip, us until the caller knew\n");
@@ -206,8 +212,8 @@ bringup_run(void)
 	bringup_print(title, bringup_measure(), false, false);
 
 	broadcast_ns = bringup_broadcast(hz);
-	snprintf(title, sizeof(title), "2. %lu Hz by one broadcast, %lu us until all had run it", hz,
-	    broadcast_ns / 1000);
+	snprintf(title, sizeof(title), "2. %lu Hz by one broadcast, %lu us until all had run it",
+	    hz, broadcast_ns / 1000);
 	bringup_print(title, bringup_measure(), true, false);
 
 	bringup_unicasts(hz);

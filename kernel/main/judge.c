@@ -53,12 +53,13 @@ judge_registers(const struct timer_record *r, uint64_t input_hz)
 }
 
 void
-judge_timer(const struct timer_record *r, uint64_t input_hz, uint64_t cycles_hz, struct judge_result *j)
+judge_timer(
+    const struct timer_record *r, uint64_t input_hz, uint64_t cycles_hz, struct judge_result *j)
 {
 	int64_t error[TIMER_SAMPLES];
 	uint64_t gcd = 0, period = cycles_hz / r->setting.hz;
 
-	*j = (struct judge_result) { .verdict = JUDGE_OK };
+	*j = (struct judge_result){ .verdict = JUDGE_OK };
 	for (unsigned i = 1; i < r->nsamples; i++) {
 		int64_t d = (int64_t)(r->sample[i].expiry_cycles - r->sample[i - 1].expiry_cycles);
 		uint64_t n = d > 0 ? ((uint64_t)d + period / 2) / period : 0;
@@ -80,7 +81,8 @@ judge_timer(const struct timer_record *r, uint64_t input_hz, uint64_t cycles_hz,
 		j->verdict = JUDGE_REGISTERS;
 	else if (j->intervals < JUDGE_MIN_INTERVALS)
 		j->verdict = JUDGE_SILENT;
-	else if (j->error_ppm > JUDGE_TOLERANCE_PPM || j->error_ppm < -JUDGE_TOLERANCE_PPM || gcd != 1)
+	else if (j->error_ppm > JUDGE_TOLERANCE_PPM || j->error_ppm < -JUDGE_TOLERANCE_PPM ||
+	    gcd != 1)
 		j->verdict = JUDGE_INTERVAL;
 }
 
@@ -88,7 +90,9 @@ const char *
 judge_name(enum judge_verdict v)
 {
 	static const char *const names[] = {
-		[JUDGE_OK] = "ok", [JUDGE_REGISTERS] = "WRONG REGISTERS", [JUDGE_INTERVAL] = "WRONG RATE",
+		[JUDGE_OK] = "ok",
+		[JUDGE_REGISTERS] = "WRONG REGISTERS",
+		[JUDGE_INTERVAL] = "WRONG RATE",
 		[JUDGE_SILENT] = "TOO FEW TICKS",
 	};
 

@@ -11,10 +11,10 @@
 #include "kernel/timer.h"
 
 enum judge_verdict {
-	JUDGE_OK,		/* registers and intervals are right; ticks may have been dropped */
-	JUDGE_REGISTERS,	/* divider, count or mode read back differ from what the rate needs */
-	JUDGE_INTERVAL,		/* the timer expires at another rate */
-	JUDGE_SILENT,		/* fewer than JUDGE_MIN_INTERVALS expiries in the time given */
+	JUDGE_OK,        /* registers and intervals are right; ticks may have been dropped */
+	JUDGE_REGISTERS, /* divider, count or mode read back differ from what the rate needs */
+	JUDGE_INTERVAL,  /* the timer expires at another rate */
+	JUDGE_SILENT,    /* fewer than JUDGE_MIN_INTERVALS expiries in the time given */
 };
 
 /* Below this many intervals nothing is said about a rate. */
@@ -25,15 +25,15 @@ enum judge_verdict {
 
 struct judge_result {
 	enum judge_verdict verdict;
-	uint64_t interval_ns;	/* median interval of a single tick */
-	int64_t error_ppm;	/* of that against the rate asked for */
-	uint64_t missed;	/* expiries that no interrupt was seen for, between those that were */
-	unsigned intervals;	/* judged */
+	uint64_t interval_ns; /* median interval of a single tick */
+	int64_t error_ppm;    /* of that against the rate asked for */
+	uint64_t missed;      /* expiries that no interrupt was seen for, between those that were */
+	unsigned intervals;   /* judged */
 };
 
 /* `input_hz` drives the timer before its divider, `cycles_hz` the sample's clock. */
-void judge_timer(const struct timer_record *, uint64_t input_hz, uint64_t cycles_hz,
-    struct judge_result *);
+void judge_timer(
+    const struct timer_record *, uint64_t input_hz, uint64_t cycles_hz, struct judge_result *);
 const char *judge_name(enum judge_verdict);
 
 #endif

@@ -55,12 +55,17 @@ static void
 main_read_bootinfo(uint32_t magic, uint32_t info)
 {
 	const char *error = "neither multiboot2 nor PVH: the loader's magic number is unknown";
-	const uint32_t *size = main_fetch(info, sizeof(*size));
+	const uint32_t *size;
 
-	if (magic == BOOT_MAGIC_MULTIBOOT2 && size != NULL && main_fetch(info, *size) != NULL)
-		error = bootinfo_multiboot2(&main_bootinfo, size, *size);
-	else if (magic == BOOT_MAGIC_PVH)
+	if (magic == BOOT_MAGIC_MULTIBOOT2) {
+		size = main_fetch(info, sizeof(*size));
+		error = "the loader's information lies at address 0 or beyond 4 GiB";
+		if (size != NULL)
+			error = bootinfo_multiboot2(&main_bootinfo, size,
+			    *size <= MAIN_BOOT_MAPPED - info ? *size : MAIN_BOOT_MAPPED - info);
+	} else if (magic == BOOT_MAGIC_PVH) {
 		error = bootinfo_pvh(&main_bootinfo, info, main_fetch);
+	}
 	if (error != NULL)
 		panic("cannot boot: %s", error);
 }
@@ -197,6 +202,7 @@ kmain(uint32_t magic, uint32_t info)
 	vga_attach(&main_bootinfo.fb);
 	framebuffer_attach(&main_bootinfo.fb);
 	smp_discover(&main_bootinfo);
+	poweroff_init();
 	banner_print(&main_bootinfo);
 	cmdline_check(main_words, main_bad_word);
 	banner_print_memory(&main_bootinfo);
@@ -207,7 +213,8 @@ kmain(uint32_t magic, uint32_t info)
 	smp_start(&main_bootinfo);
 	smp_print();
 	calibrate_print();
-	if (kthread_create(PRI_KERNEL, KTHREAD_MPSAFE, curcpu(), main_thread, NULL, NULL, "main") != 0)
+	if (kthread_create(PRI_KERNEL, KTHREAD_MPSAFE, curcpu(), main_thread, NULL, NULL, "main") !=
+	    0)
 		panic("no memory for the main thread");
 	sched_start();
 }

@@ -32,7 +32,7 @@
 #include "kernel/panic.h"
 #include "kernel/param.h"
 #include "kernel/printf.h"
-#include "kernel/x86/io.h"
+#include "kernel/x86/msr.h"
 #include "kernel/x86/paging.h"
 #include "kernel/x86/platform.h"
 
@@ -100,8 +100,7 @@ apic_init(const struct platform *pl)
 	return NULL;
 }
 
-/* What is wrong with the mode of this CPU's LAPIC, or NULL; touches none of its registers. */
-static const char *
+const char *
 apic_check_cpu(void)
 {
 	uint64_t msr = rdmsr(APIC_BASE_MSR);

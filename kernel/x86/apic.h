@@ -72,6 +72,9 @@ enum {
 /* Chooses the back-end from IA32_APIC_BASE before any register access, maps the registers.  NULL, or a
  * sentence that says why this LAPIC cannot be used (none, globally disabled, left in x2APIC mode). */
 const char *apic_init(const struct platform *);
+/* What is wrong with the mode of this CPU's LAPIC, compared with the boot CPU's, or NULL; touches none of its
+ * registers. */
+const char *apic_check_cpu(void);
 /* Brings this CPU's LAPIC to the state the kernel depends on; every CPU.  Returns how many stale
  * interrupts were found: those in service are ended; those only requested arrive when interrupts go on, and
  * their handlers find nothing due.  Panics when this CPU's LAPIC is in another mode than the boot CPU's. */

@@ -7,7 +7,7 @@
 #include "kernel/machine.h"
 #include "kernel/printf.h"
 #include "kernel/string.h"
-#include "kernel/x86/io.h"
+#include "kernel/x86/msr.h"
 #include "kernel/x86/mtrr.h"
 #include "kernel/x86/paging.h"
 #include "kernel/x86/trap.h"
@@ -40,7 +40,7 @@ cpu_feature(unsigned bit)
 	return (cpuid(1, 0).edx & 1u << bit) != 0;
 }
 
-bool
+static bool
 cpu_has_pat(void)
 {
 	return cpu_feature(16);
@@ -98,10 +98,10 @@ cpu_init_boot(void)
 	struct cpu_info *ci = &cpu_boot_info;
 
 	for (unsigned i = 0; i < CPU_IST_COUNT; i++)
-		ist_top[i] = (uintptr_t)cpu_boot_ist[i + 1];
+		ist_top[i] = (uintptr_t)cpu_boot_ist[i] + IST_STACK_BYTES;
 	ci->ci_self = ci;
 	ci->ci_md = &cpu_boot_md;
-	ci->ci_apicid = cpuid(1, 0).ebx >> 24;	/* until the LAPIC can be asked */
+	ci->ci_apicid = cpuid(1, 0).ebx >> 24; /* until the LAPIC can be asked */
 	cpu_fill_tables(ci->ci_md, ist_top);
 	wrmsr(CPU_MSR_GS_BASE, (uintptr_t)ci);
 	trap_init();
@@ -143,9 +143,14 @@ cpu_load_tables(struct cpu_md *md)
 	__asm__ volatile("lgdt %0" : : "m"(operand));
 	/* CS can only be loaded by a far transfer; GS is left alone, loading it would clear its base. */
 	__asm__ volatile("pushq %0; leaq 1f(%%rip), %%rax; pushq %%rax; lretq; 1:"
-	    : : "i"(BOOT_SEL_CODE64) : "rax", "memory");
-	__asm__ volatile("movl %0, %%ds; movl %0, %%es; movl %0, %%ss" : : "r"(BOOT_SEL_DATA) : "memory");
-	md->gdt[BOOT_SEL_TSS / 8] &= ~(1ull << 41);	/* not busy, or LTR refuses */
+			 :
+			 : "i"(BOOT_SEL_CODE64)
+			 : "rax", "memory");
+	__asm__ volatile("movl %0, %%ds; movl %0, %%es; movl %0, %%ss"
+			 :
+			 : "r"(BOOT_SEL_DATA)
+			 : "memory");
+	md->gdt[BOOT_SEL_TSS / 8] &= ~(1ull << 41); /* not busy, or LTR refuses */
 	__asm__ volatile("ltr %w0" : : "r"(BOOT_SEL_TSS) : "memory");
 }
 
@@ -173,7 +178,7 @@ cpu_load(struct cpu_info *ci)
 void
 cpu_read_control(struct cpu_control *c)
 {
-	*c = (struct cpu_control) { .efer = rdmsr(CPU_MSR_EFER) };
+	*c = (struct cpu_control){ .efer = rdmsr(CPU_MSR_EFER) };
 	__asm__ volatile("movq %%cr0, %0" : "=r"(c->cr0));
 	__asm__ volatile("movq %%cr4, %0" : "=r"(c->cr4));
 	if (cpu_has_pat())
@@ -184,7 +189,8 @@ static bool
 cpu_check_register(const struct cpu_info *ci, const char *name, uint64_t mine, uint64_t boot)
 {
 	if (mine != boot)
-		printf("warning: CPU %u: %s is %#lx, the boot CPU's is %#lx\n", ci->ci_index, name, mine, boot);
+		printf("warning: CPU %u: %s is %#lx, the boot CPU's is %#lx\n", ci->ci_index, name,
+		    mine, boot);
 	return mine == boot;
 }
 

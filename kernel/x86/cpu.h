@@ -39,9 +39,9 @@ struct cpu_md {
 	struct cpu_control control;
 	struct cpu_topology topology;
 	uint32_t acpi_uid;
-	_Atomic uint64_t nmis;			/* taken on this CPU */
-	bool mtrrs_copied;			/* they differed from the boot CPU's */
-	unsigned stale_interrupts;		/* drained from the LAPIC when it was set up */
+	_Atomic uint64_t nmis;     /* taken on this CPU */
+	bool mtrrs_copied;         /* they differed from the boot CPU's */
+	unsigned stale_interrupts; /* drained from the LAPIC when it was set up */
 };
 
 /* The boot CPU's cpu_info, complete enough for curcpu(), spinlocks and panics: GS base, GDT, TSS, IDT. */
@@ -59,7 +59,6 @@ bool cpu_check_control(const struct cpu_info *ci);
 void cpu_read_topology(struct cpu_info *ci);
 /* CPUID feature, by name. */
 bool cpu_has_nx(void);
-bool cpu_has_pat(void);
 bool cpu_has_mtrr(void);
 /* The words of CPUID's brand string, for the banner. */
 void cpu_brand(char brand[49]);

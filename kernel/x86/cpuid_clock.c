@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 #include "kernel/scale.h"
-#include "kernel/x86/io.h"
+#include "kernel/x86/msr.h"
 #include "kernel/x86/refclock.h"
 
 #define CPUID_CLOCK_LEAF_CRYSTAL 0x15

@@ -5,6 +5,6 @@ FONT = /usr/share/consolefonts/Lat15-Terminus16.psf.gz
 $(BUILD)/font.psf: kernel/x86/font.mk
 	@mkdir -p $(@D)
 	@test -r $(FONT) || { echo "no $(FONT): install console-setup-linux, or run 'make setup'" >&2; exit 1; }
-	gunzip -c $(FONT) > $@
+	@gunzip -c $(FONT) > $@
 
 $(BUILD)/obj/kernel/x86/font.asm.o: $(BUILD)/font.psf

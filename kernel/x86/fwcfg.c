@@ -48,7 +48,7 @@ fwcfg_read(const char *name, char *buf, size_t size)
 	files = fwcfg_be32();
 	for (uint32_t i = 0; i < files && i < FWCFG_MAX_FILES; i++) {
 		bytes = fwcfg_be32();
-		selector = fwcfg_be32() >> 16;		/* 16 bits and 16 reserved ones */
+		selector = fwcfg_be32() >> 16; /* 16 bits and 16 reserved ones */
 		fwcfg_bytes(entry, FWCFG_NAME_BYTES);
 		entry[FWCFG_NAME_BYTES] = '\0';
 		if (strcmp(entry, name) != 0)

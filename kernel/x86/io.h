@@ -1,5 +1,5 @@
 /*
- * Port I/O, memory-mapped I/O, model-specific registers, CPUID.
+ * Port I/O and memory-mapped I/O.
  */
 #ifndef KERNEL_X86_IO_H
 #define KERNEL_X86_IO_H
@@ -65,37 +65,6 @@ static inline void
 mmio_write32(uintptr_t address, uint32_t value)
 {
 	__asm__ volatile("movl %0, (%1)" : : "r"(value), "r"(address) : "memory");
-}
-
-static inline uint64_t
-rdmsr(uint32_t msr)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr) : "memory");
-	return (uint64_t)high << 32 | low;
-}
-
-static inline void
-wrmsr(uint32_t msr, uint64_t value)
-{
-	__asm__ volatile("wrmsr" : : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
-	    : "memory");
-}
-
-struct cpuid_regs {
-	uint32_t eax, ebx, ecx, edx;
-};
-
-/* Compare `leaf` with the highest leaf first: beyond it the CPU answers with another leaf's data. */
-static inline struct cpuid_regs
-cpuid(uint32_t leaf, uint32_t subleaf)
-{
-	struct cpuid_regs r;
-
-	__asm__ volatile("cpuid" : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
-	    : "a"(leaf), "c"(subleaf));
-	return r;
 }
 
 #endif

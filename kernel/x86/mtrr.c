@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #include "kernel/x86/cpu.h"
-#include "kernel/x86/io.h"
+#include "kernel/x86/msr.h"
 #include "kernel/x86/trap.h"
 
 /* SDM vol. 3, 12.11.1 and 12.11.2. */
@@ -45,14 +45,14 @@ mtrr_add(uint32_t msr)
 	uint64_t value;
 
 	if (mtrr_count < MTRR_MAX && trap_rdmsr(msr, &value))
-		mtrr_saved[mtrr_count++] = (struct mtrr_value) { msr, value };
+		mtrr_saved[mtrr_count++] = (struct mtrr_value){ msr, value };
 }
 
 void
 mtrr_save(void)
 {
-	static const uint16_t fixed[] = { 0x250, 0x258, 0x259, 0x268, 0x269, 0x26a, 0x26b, 0x26c, 0x26d,
-		0x26e, 0x26f };
+	static const uint16_t fixed[] = { 0x250, 0x258, 0x259, 0x268, 0x269, 0x26a, 0x26b, 0x26c,
+		0x26d, 0x26e, 0x26f };
 	uint64_t cap;
 
 	if (!cpu_has_mtrr())
@@ -61,7 +61,8 @@ mtrr_save(void)
 	mtrr_def_type = rdmsr(MTRR_MSR_DEF_TYPE);
 	for (uint32_t i = 0; i < 2 * (cap & 0xff); i++)
 		mtrr_add(MTRR_MSR_BASE0 + i);
-	for (unsigned i = 0; (cap & MTRR_CAP_FIXED) != 0 && i < sizeof(fixed) / sizeof(fixed[0]); i++)
+	for (unsigned i = 0; (cap & MTRR_CAP_FIXED) != 0 && i < sizeof(fixed) / sizeof(fixed[0]);
+	     i++)
 		mtrr_add(fixed[i]);
 }
 

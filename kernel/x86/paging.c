@@ -21,6 +21,8 @@
  */
 #include "kernel/x86/paging.h"
 
+#include <stdatomic.h>
+
 #include "boot/bootinfo.h"
 #include "kernel/cpu.h"
 #include "kernel/kmem.h"
@@ -29,7 +31,7 @@
 #include "kernel/param.h"
 #include "kernel/spinlock.h"
 #include "kernel/x86/cpu.h"
-#include "kernel/x86/io.h"
+#include "kernel/x86/msr.h"
 
 /* Bits of an entry (SDM vol. 3, table 4-15 ff.). */
 #define PAGING_PRESENT 0x001ull
@@ -49,13 +51,14 @@
 /* The lower half of the address space, which the one-to-one mapping must stay in. */
 #define PAGING_IDENTITY_END 0x0000800000000000ull
 
-extern const uint8_t image_start[], text_start[], text_end[], rodata_start[], rodata_end[], data_start[],
-    image_end[], boot_stack_guard[];
+extern const uint8_t image_start[], text_start[], text_end[], rodata_start[], rodata_end[],
+    data_start[], image_end[], boot_stack_guard[];
 
 static struct spinlock paging_lock = SPINLOCK_INIT("paging");
 static uint64_t *paging_pml4;
-static uint64_t paging_nx;			/* PAGING_NX, or 0 where the CPU has none */
-static uint64_t paging_physical_end;		/* first address the CPU cannot form */
+static _Atomic size_t paging_tables; /* pages that became page tables */
+static uint64_t paging_nx;           /* PAGING_NX, or 0 where the CPU has none */
+static uint64_t paging_physical_end; /* first address the CPU cannot form */
 static uint64_t paging_stack_next = PAGING_STACK_BASE + PAGE_BYTES;
 
 static uint64_t
@@ -78,11 +81,27 @@ paging_invalidate(uint64_t address)
 	__asm__ volatile("invlpg (%0)" : : "r"(address) : "memory");
 }
 
+static uint64_t *
+paging_new_table(void)
+{
+	uint64_t *table = kmem_page_alloc(1);
+
+	if (table != NULL) /* relaxed: a statistic */
+		atomic_fetch_add_explicit(&paging_tables, 1, memory_order_relaxed);
+	return table;
+}
+
+size_t
+machine_table_pages(void)
+{
+	return atomic_load_explicit(&paging_tables, memory_order_relaxed);
+}
+
 /* Replaces a 2 MiB entry by a table of 512 small ones that mean the same. */
 static bool
 paging_split(uint64_t *entry)
 {
-	uint64_t *table = kmem_page_alloc(1);
+	uint64_t *table = paging_new_table();
 
 	if (table == NULL)
 		return false;
@@ -107,7 +126,7 @@ paging_entry(uint64_t address, unsigned level, bool create)
 		if (l == level)
 			return entry;
 		if ((*entry & PAGING_PRESENT) == 0) {
-			uint64_t *fresh = create ? kmem_page_alloc(1) : NULL;
+			uint64_t *fresh = create ? paging_new_table() : NULL;
 
 			if (fresh == NULL)
 				return NULL;
@@ -197,15 +216,18 @@ paging_recache(uint64_t start, uint64_t end, uint64_t cache)
 bool
 paging_map_identity(uint64_t start, uint64_t bytes, enum paging_cache cache)
 {
-	uint64_t first = start & ~(uint64_t)(PAGE_BYTES - 1), end, cache_bits = paging_cache_bits(cache);
+	uint64_t first = start & ~(uint64_t)(PAGE_BYTES - 1), end,
+		 cache_bits = paging_cache_bits(cache);
 	bool done;
 
-	if (bytes == 0 || start + bytes < start || start + bytes > paging_physical_end || first == 0)
+	if (bytes == 0 || start + bytes < start || start + bytes > paging_physical_end ||
+	    first == 0)
 		return false;
 	end = (start + bytes + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1);
 	spinlock_enter(&paging_lock);
 	done = paging_recache(first, end, cache_bits) &&
-	    paging_fill(first, end, PAGING_PRESENT | PAGING_WRITE | PAGING_GLOBAL | paging_nx | cache_bits);
+	    paging_fill(
+		first, end, PAGING_PRESENT | PAGING_WRITE | PAGING_GLOBAL | paging_nx | cache_bits);
 	spinlock_exit(&paging_lock);
 	return done;
 }
@@ -226,8 +248,8 @@ paging_access(uintptr_t address)
 	const uint64_t *entry = paging_find(address);
 
 	if (entry == NULL)
-		return (struct paging_access) { .present = false };
-	return (struct paging_access) {
+		return (struct paging_access){ .present = false };
+	return (struct paging_access){
 		.present = true,
 		.writable = (*entry & PAGING_WRITE) != 0,
 		.executable = (*entry & PAGING_NX) == 0,
@@ -282,12 +304,13 @@ paging_map_section(const uint8_t *start, const uint8_t *end, uint64_t bits)
 void
 paging_init(const struct bootinfo *bi)
 {
-	unsigned bits = cpuid(0x80000000, 0).eax >= 0x80000008 ? cpuid(0x80000008, 0).eax & 0xff : 36;
+	unsigned bits = cpuid(0x80000000, 0).eax >= 0x80000008 ? cpuid(0x80000008, 0).eax & 0xff
+							       : 36;
 	uint64_t data;
 
 	paging_nx = cpu_has_nx() ? PAGING_NX : 0;
 	paging_physical_end = bits < 47 ? 1ull << bits : PAGING_IDENTITY_END;
-	paging_pml4 = kmem_page_alloc(1);
+	paging_pml4 = paging_new_table();
 	KASSERT(paging_pml4 != NULL && (uintptr_t)paging_pml4 < 1ull << 32);
 	data = PAGING_PRESENT | PAGING_WRITE | PAGING_GLOBAL | paging_nx;
 
@@ -298,7 +321,7 @@ paging_init(const struct bootinfo *bi)
 
 		if (r->type == BOOTINFO_RESERVED)
 			continue;
-		if (r->type == BOOTINFO_ACPI) {		/* tables may begin anywhere in a page */
+		if (r->type == BOOTINFO_ACPI) { /* tables may begin anywhere in a page */
 			start = r->start & ~(uint64_t)(PAGE_BYTES - 1);
 			end = (r->end + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1);
 		}

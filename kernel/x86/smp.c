@@ -103,13 +103,21 @@ smp_ap_start(struct smp_slot *slot)
 {
 	struct cpu_info *ci = slot->ci;
 	uint32_t expected = SMP_CLAIMED;
+	const char *wrong = apic_check_cpu();
 
+	if (wrong != NULL) {
+		slot->failure = wrong;
+		/* Release: the boot CPU that sees RETIRED sees why. */
+		atomic_compare_exchange_strong_explicit(&slot->state, &expected, SMP_RETIRED,
+		    memory_order_release, memory_order_relaxed);
+		machine_halt();
+	}
 	cpu_load(ci);
 	ci->ci_md->stale_interrupts = apic_init_cpu(&platform, ci->ci_md->acpi_uid);
 	cpu_read_topology(ci);
 	/* Release: what was set up is visible to the boot CPU that sees ALIVE (smp_collect). */
-	if (!atomic_compare_exchange_strong_explicit(&slot->state, &expected, SMP_ALIVE,
-	    memory_order_release, memory_order_relaxed))
+	if (!atomic_compare_exchange_strong_explicit(
+		&slot->state, &expected, SMP_ALIVE, memory_order_release, memory_order_relaxed))
 		machine_halt();
 	/* Acquire: pairs with the release in smp_let_go(). */
 	while (atomic_load_explicit(&slot->state, memory_order_acquire) != SMP_GO)
@@ -134,7 +142,8 @@ smp_trampoline_page(const struct bootinfo *bi)
 		page = (end & ~(uint64_t)(PAGE_BYTES - 1)) - PAGE_BYTES;
 		if (page < bi->module_end && page + PAGE_BYTES > bi->module_start)
 			page = (bi->module_start & ~(uint64_t)(PAGE_BYTES - 1)) - PAGE_BYTES;
-		if (page >= PAGE_BYTES && page >= r->start && page + PAGE_BYTES <= end && page > best)
+		if (page >= PAGE_BYTES && page >= r->start && page + PAGE_BYTES <= end &&
+		    page > best)
 			best = page;
 	}
 	return best;
@@ -148,10 +157,11 @@ smp_write_trampoline(uintptr_t page)
 
 	if (!paging_map_identity(page, PAGE_BYTES, PAGING_WRITE_BACK))
 		return false;
-	memset((void *)page, 0xcc, PAGE_BYTES);		/* INT3: no way through the gaps */
-	memcpy((void *)page, ap_trampoline_start, (size_t)(ap_trampoline_end - ap_trampoline_start));
+	memset((void *)page, 0xcc, PAGE_BYTES); /* INT3: no way through the gaps */
+	memcpy(
+	    (void *)page, ap_trampoline_start, (size_t)(ap_trampoline_end - ap_trampoline_start));
 	cpu_read_control(&control);
-	*p = (struct smp_ap_params) {
+	*p = (struct smp_ap_params){
 		.gdt_limit = (uint16_t)(boot_gdt_end - boot_gdt - 1),
 		.gdt_base = (uint32_t)(uintptr_t)boot_gdt,
 		.far32 = (uint32_t)(page + (uintptr_t)(ap_trampoline_32 - ap_trampoline_start)),
@@ -161,7 +171,7 @@ smp_write_trampoline(uintptr_t page)
 		.cr0 = (uint32_t)control.cr0,
 		.cr3 = paging_root(),
 		.cr4 = (uint32_t)control.cr4,
-		.efer = (uint32_t)control.efer & ~(1u << 10),	/* LMA is the CPU's to set */
+		.efer = (uint32_t)control.efer & ~(1u << 10), /* LMA is the CPU's to set */
 	};
 	return paging_make_text(page);
 }
@@ -251,14 +261,13 @@ smp_retire(struct smp_slot *s)
 	while (state == SMP_KICKED || state == SMP_CLAIMED) {
 		bool claimed = state == SMP_CLAIMED;
 
-		if (!atomic_compare_exchange_weak_explicit(&s->state, &state, SMP_RETIRED,
-		    memory_order_relaxed, memory_order_relaxed))
+		if (!atomic_compare_exchange_weak_explicit(
+			&s->state, &state, SMP_RETIRED, memory_order_relaxed, memory_order_relaxed))
 			continue;
 		if (s->failure == NULL)
 			s->failure = claimed ? "it started, but never finished its own set-up"
-			    : "no answer to two rounds of INIT and STARTUP";
-		printf("cpu with APIC id %u is left out: %s\n", s->apic_id, s->failure);
-		apic->send(s->apic_id, APIC_INIT, 0);	/* parks it where it stands */
+					     : "no answer to two rounds of INIT and STARTUP";
+		(void)apic->send(s->apic_id, APIC_INIT, 0); /* parks it where it stands */
 		return;
 	}
 }
@@ -278,8 +287,8 @@ smp_let_go(struct smp_slot *s)
 	end = clock_ns() + SMP_ONLINE_NS;
 	while (!cpu_online(ci)) {
 		if (clock_ns() > end)
-			panic("CPU %u (APIC id %u) came up, was let go, and never got online", ci->ci_index,
-			    ci->ci_apicid);
+			panic("CPU %u (APIC id %u) came up, was let go, and never got online",
+			    ci->ci_index, ci->ci_apicid);
 		machine_pause();
 	}
 }
@@ -310,10 +319,14 @@ smp_start(const struct bootinfo *bi)
 			smp_collect(SMP_ANSWER_US);
 		}
 	}
-	for (unsigned i = 0; i < smp_slot_count; i++) {
-		smp_retire(&smp_slots[i]);
-		if (atomic_load_explicit(&smp_slots[i].state, memory_order_acquire) == SMP_ALIVE)
-			smp_let_go(&smp_slots[i]);
+	for (struct smp_slot *s = smp_slots; s < smp_slots + smp_slot_count; s++) {
+		smp_retire(s);
+		/* Acquire: pairs with the AP's releases of ALIVE and RETIRED. */
+		if (atomic_load_explicit(&s->state, memory_order_acquire) == SMP_ALIVE)
+			smp_let_go(s);
+		else
+			printf("warning: the CPU with APIC id %u is left out: %s\n", s->apic_id,
+			    s->failure);
 	}
 }
 
@@ -342,7 +355,8 @@ smp_print_repairs(void)
 		stale += ci->ci_md->stale_interrupts;
 	}
 	if (copied != 0)
-		printf("  note: the MTRRs of %u CPUs differed from the boot CPU's and were set to its values\n",
+		printf(
+		    "  note: the MTRRs of %u CPUs differed from the boot CPU's and were set to its values\n",
 		    copied);
 	if (stale != 0)
 		printf("  note: %u interrupts that were pending from before were drained\n", stale);
@@ -365,25 +379,30 @@ smp_print(void)
 	struct cpu_info *ci;
 	char answer[32];
 
-	printf("cpus: %u found in the %s, %u online, %u disabled by firmware\n", smp_found(), platform.source,
-	    cpu_online_count(), platform.cpus_disabled);
+	printf("cpus: %u found in the %s, %u online, %u disabled by firmware\n", smp_found(),
+	    platform.source, cpu_online_count(), platform.cpus_disabled);
 	printf("  cpu  apic id  package/core/thread  state    SIPI->alive us  SIPIs\n");
 	CPU_INFO_FOREACH(ci) {
 		const struct cpu_topology *t = &ci->ci_md->topology;
 
 		s = smp_slot_of(ci);
 		if (s != NULL)
-			snprintf(answer, sizeof(answer), "%14lu  %5u", (s->alive_ns - s->sipi_ns) / 1000,
-			    s->sipis);
+			snprintf(answer, sizeof(answer), "%14lu  %5u",
+			    (s->alive_ns - s->sipi_ns) / 1000, s->sipis);
 		else
 			snprintf(answer, sizeof(answer), "%14s  %5s", "-", "-");
-		printf("  %3u  %7u  %7u/%4u/%6u  %-7s  %s\n", ci->ci_index, ci->ci_apicid, t->package,
-		    t->core, t->thread, s == NULL ? "boot" : cpu_online(ci) ? "online" : "offline", answer);
+		printf("  %3u  %7u  %7u/%4u/%6u  %-7s  %s\n", ci->ci_index, ci->ci_apicid,
+		    t->package, t->core, t->thread,
+		    s == NULL            ? "boot"
+			: cpu_online(ci) ? "online"
+					 : "offline",
+		    answer);
 	}
 	for (s = smp_slots; s < smp_slots + smp_slot_count; s++) {
-		if (s->failure != NULL && atomic_load_explicit(&s->state, memory_order_relaxed) != SMP_GO)
-			printf("    -  %7u  %20s  failed   %14s  %5u  %s\n", s->apic_id, "-", "-", s->sipis,
-			    s->failure);
+		if (s->failure != NULL &&
+		    atomic_load_explicit(&s->state, memory_order_relaxed) != SMP_GO)
+			printf("    -  %7u  %20s  failed   %14s  %5u  %s\n", s->apic_id, "-", "-",
+			    s->sipis, s->failure);
 	}
 	smp_print_repairs();
 }

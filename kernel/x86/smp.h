@@ -19,18 +19,19 @@
  *	CLAIMED  -> ALIVE	the AP, when its tables, LAPIC and registers stand
  *	ALIVE    -> GO		boot CPU: attached, may schedule
  *	KICKED, CLAIMED -> RETIRED	boot CPU, time out: a late AP parks for good
+ *	CLAIMED  -> RETIRED	the AP itself, whose LAPIC is in another mode than the boot CPU's
  */
 enum smp_state { SMP_EMPTY, SMP_KICKED, SMP_CLAIMED, SMP_ALIVE, SMP_GO, SMP_RETIRED };
 
 struct smp_slot {
 	uint32_t apic_id;
-	_Atomic uint32_t state;		/* enum smp_state */
+	_Atomic uint32_t state; /* enum smp_state */
 	uint64_t stack_top;
 	struct cpu_info *ci;
-	uint64_t sipi_ns;		/* when the SIPI that started it was sent */
-	uint64_t alive_ns;		/* when it was seen ALIVE */
-	unsigned sipis;			/* sent to it */
-	const char *failure;		/* why it was left out; NULL if it was not */
+	uint64_t sipi_ns;    /* when the SIPI that started it was sent */
+	uint64_t alive_ns;   /* when it was seen ALIVE */
+	unsigned sipis;      /* sent to it */
+	const char *failure; /* why it was left out; NULL if it was not */
 };
 
 /* At BOOT_AP_PARAMS in the trampoline page; read by ap_trampoline.asm. */

@@ -20,7 +20,7 @@ struct trap_gate {
 	uint32_t offset_high, reserved;
 } __attribute__((packed));
 
-#define TRAP_GATE_INTERRUPT 0x8e	/* present, ring 0, interrupts off on entry */
+#define TRAP_GATE_INTERRUPT 0x8e /* present, ring 0, interrupts off on entry */
 #define TRAP_VECTORS 256
 
 static struct trap_gate trap_idt[TRAP_VECTORS] __attribute__((aligned(16)));
@@ -36,12 +36,26 @@ const struct trap_idt_operand trap_idt_pointer = { sizeof(trap_idt) - 1, (uintpt
 extern const uintptr_t trap_stubs[TRAP_VECTORS];
 
 static const char *const trap_names[TRAP_COUNT] = {
-	[0] = "divide error", [1] = "debug exception", [2] = "NMI", [3] = "breakpoint",
-	[4] = "overflow", [5] = "bound range exceeded", [6] = "invalid opcode",
-	[7] = "device not available", [8] = "double fault", [10] = "invalid TSS",
-	[11] = "segment not present", [12] = "stack fault", [13] = "general protection fault",
-	[14] = "page fault", [16] = "x87 error", [17] = "alignment check", [18] = "machine check",
-	[19] = "SIMD error", [20] = "virtualization exception", [21] = "control protection fault",
+	[0] = "divide error",
+	[1] = "debug exception",
+	[2] = "NMI",
+	[3] = "breakpoint",
+	[4] = "overflow",
+	[5] = "bound range exceeded",
+	[6] = "invalid opcode",
+	[7] = "device not available",
+	[8] = "double fault",
+	[10] = "invalid TSS",
+	[11] = "segment not present",
+	[12] = "stack fault",
+	[13] = "general protection fault",
+	[14] = "page fault",
+	[16] = "x87 error",
+	[17] = "alignment check",
+	[18] = "machine check",
+	[19] = "SIMD error",
+	[20] = "virtualization exception",
+	[21] = "control protection fault",
 };
 
 void
@@ -54,7 +68,7 @@ trap_init(void)
 	};
 
 	for (unsigned v = 0; v < TRAP_VECTORS; v++) {
-		trap_idt[v] = (struct trap_gate) {
+		trap_idt[v] = (struct trap_gate){
 			.offset_low = (uint16_t)trap_stubs[v],
 			.selector = BOOT_SEL_CODE64,
 			.ist = v < TRAP_COUNT ? ist[v] : 0,
@@ -119,19 +133,22 @@ trap_fatal(struct trapframe *frame)
 	if (name == NULL)
 		name = "reserved exception";
 	if (frame->vector == TRAP_DOUBLE_FAULT || frame->vector == TRAP_MACHINE_CHECK)
-		curcpu()->ci_nmi_depth++;	/* on a stack of its own, whatever was interrupted */
+		curcpu()->ci_nmi_depth++; /* on a stack of its own, whatever was interrupted */
 	if (l != NULL && l->l_stack != NULL) {
 		stack = (uintptr_t)l->l_stack;
 		/* A push into the guard page faults, and so does the push of that fault's frame. */
-		if (frame->vector == TRAP_DOUBLE_FAULT && address - (stack - PAGE_BYTES) < PAGE_BYTES)
-			panic_frame(frame, "stack overflow of thread %s: its guard page was hit at %#lx",
+		if (frame->vector == TRAP_DOUBLE_FAULT &&
+		    address - (stack - PAGE_BYTES) < PAGE_BYTES)
+			panic_frame(frame,
+			    "stack overflow of thread %s: its guard page was hit at %#lx",
 			    l->l_name, address);
 	}
 	if (frame->vector == TRAP_PAGE_FAULT)
 		panic_frame(frame, "page fault: %s %s at %#lx, from %#lx",
 		    frame->error & 1 ? "protection violation by" : "no page for",
-		    frame->error & 16 ? "an instruction fetch"
-			: frame->error & 2 ? "a write" : "a read",
+		    frame->error & 16      ? "an instruction fetch"
+			: frame->error & 2 ? "a write"
+					   : "a read",
 		    address, frame->rip);
 	panic_frame(frame, "%s, error code %#lx, at %#lx", name, frame->error, frame->rip);
 }
@@ -150,8 +167,8 @@ trap_entry(struct trapframe *frame)
 void
 machine_print_frame(const struct trapframe *f)
 {
-	printf("rip %016lx  rsp %016lx  rflags %08lx  vector %lu  error %lx\n", f->rip, f->rsp, f->rflags,
-	    f->vector, f->error);
+	printf("rip %016lx  rsp %016lx  rflags %08lx  vector %lu  error %lx\n", f->rip, f->rsp,
+	    f->rflags, f->vector, f->error);
 	printf("rax %016lx  rbx %016lx  rcx %016lx  rdx %016lx\n", f->rax, f->rbx, f->rcx, f->rdx);
 	printf("rsi %016lx  rdi %016lx  rbp %016lx  r8  %016lx\n", f->rsi, f->rdi, f->rbp, f->r8);
 	printf("r9  %016lx  r10 %016lx  r11 %016lx  r12 %016lx\n", f->r9, f->r10, f->r11, f->r12);
@@ -178,7 +195,7 @@ machine_backtrace(const struct trapframe *frame, uintptr_t *pcs, unsigned max)
 		    !trap_load((const void *)record, &next) || pc == 0)
 			break;
 		pcs[n++] = pc;
-		if (next <= record)	/* stacks grow down: callers' records lie above */
+		if (next <= record) /* stacks grow down: callers' records lie above */
 			break;
 		record = next;
 	}

@@ -21,7 +21,8 @@ judge_make(const unsigned *at, unsigned n, uint64_t period)
 	memset(&record, 0, sizeof(record));
 	record.setting.mode = TIMER_PERIODIC;
 	record.setting.hz = ASKED_HZ;
-	assert_int_equal(timer_choose(INPUT_HZ, ASKED_HZ, &record.setting.divide, &record.setting.count), 0);
+	assert_int_equal(
+	    timer_choose(INPUT_HZ, ASKED_HZ, &record.setting.divide, &record.setting.count), 0);
 	record.registers.divide = record.setting.divide;
 	record.registers.initial_count = record.setting.count;
 	record.registers.periodic = true;
@@ -62,7 +63,8 @@ test_right_timer(void **state)
 static void
 test_dropped_ticks_are_no_fault(void **state)
 {
-	const unsigned at[] = { 0, 1, 4, 5, 9, 10, 11, 20, 21, 22, 24, 27, 28, 29, 40, 41, 42, 44, 45 };
+	const unsigned at[] = { 0, 1, 4, 5, 9, 10, 11, 20, 21, 22, 24, 27, 28, 29, 40, 41, 42, 44,
+		45 };
 
 	(void)state;
 	judge_make(at, sizeof(at) / sizeof(at[0]), CYCLES_HZ / ASKED_HZ);
@@ -76,11 +78,12 @@ test_wrong_rates(void **state)
 {
 	static const struct {
 		unsigned step;
-		uint64_t numerator, denominator;	/* of the right period */
+		uint64_t numerator, denominator; /* of the right period */
 	} wrong[] = {
 		{ 1, 2, 1 }, { 1, 3, 1 }, { 1, 1, 2 }, { 1, 1, 4 }, { 1, 101, 100 }, { 1, 99, 100 },
-		{ 1, 10021, 10000 }, { 1, 4, 3 }, { 1, 2, 3 }, { 1, 5, 2 }, { 1, 1, 16 }, { 1, 16, 1 },
-		{ 2, 1, 1 },	/* every second tick, always: the same as half the rate */
+		{ 1, 10021, 10000 }, { 1, 4, 3 }, { 1, 2, 3 }, { 1, 5, 2 }, { 1, 1, 16 },
+		{ 1, 16, 1 },
+		{ 2, 1, 1 }, /* every second tick, always: the same as half the rate */
 	};
 
 	(void)state;

@@ -17,7 +17,7 @@
 
 #define MISUSE_VECTOR 0x93
 
-static struct spinlock misuse_spin = SPINLOCK_INIT("victim");
+static struct spinlock misuse_spin = SPINLOCK_INIT("guard");
 static kmutex_t misuse_mutex, misuse_other;
 static kcondvar_t misuse_cv;
 static _Atomic unsigned misuse_ready;

@@ -102,9 +102,9 @@ TEST_MISUSE(panic_on_all_cpus)
 
 	CPU_INFO_FOREACH(ci) {
 		if (kthread_create(PRI_USER, 0, ci, misuse_panic_together, NULL, NULL, "panic/%u",
-		    ci->ci_index) != 0)
+			ci->ci_index) != 0)
 			return;
 	}
-	for (;;)	/* they have a lower priority: none begins before all are there */
+	for (;;) /* they have a lower priority: none begins before all are there */
 		kthread_sleep_ns(1000000000);
 }

@@ -10,6 +10,7 @@
 #include "kernel/cpu.h"
 #include "kernel/kmem.h"
 #include "kernel/kthread.h"
+#include "kernel/machine.h"
 #include "kernel/printf.h"
 #include "kernel/string.h"
 
@@ -17,8 +18,8 @@
 /* Threads that exited free themselves when their CPU next switches; give them that long. */
 #define TEST_SETTLE_NS 2000000000ull
 
-static _Atomic unsigned test_failures;	/* of the running case */
-static const char *test_skipped;	/* why the running case was skipped, or NULL */
+static _Atomic unsigned test_failures; /* of the running case */
+static const char *test_skipped;       /* why the running case was skipped, or NULL */
 
 void
 test_fail(const char *file, int line, const char *what)
@@ -113,18 +114,17 @@ struct test_resources {
 	size_t pages;
 };
 
-/* Free pages, with cached stacks counted as free. */
+/* Free pages, with those counted as free that caches keep for good: stacks, and the tables that map them. */
 static struct test_resources
 test_measure(void)
 {
-	return (struct test_resources) {
+	return (struct test_resources){
 		.threads = kthread_count(),
-		.pages = kmem_pages_free() + kmem_stacks_cached() * (KSTACK_BYTES / PAGE_BYTES),
+		.pages = kmem_pages_free() + kmem_stacks_cached() * (KSTACK_BYTES / PAGE_BYTES) +
+		    machine_table_pages(),
 	};
 }
 
-/* Threads must be as many as before.  Pages may be fewer by the page tables and thread structures that caches
- * keep for ever, so a suite is run down to what a second run would need: see tests/kernel/README.md. */
 static bool
 test_no_leak(const struct test_resources *before)
 {

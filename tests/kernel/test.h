@@ -34,14 +34,14 @@ struct test_misuse {
 	static void test_##suite_##_##name_(void); \
 	static const struct test_case test_entry_##suite_##_##name_ \
 	    __attribute__((used, section("set_tests"), aligned(8))) = { \
-		.suite = #suite_, .name = #name_, .run = test_##suite_##_##name_ }; \
+		    .suite = #suite_, .name = #name_, .run = test_##suite_##_##name_ \
+	    }; \
 	static void test_##suite_##_##name_(void)
 
 #define TEST_MISUSE(name_) \
 	static void test_misuse_##name_(void); \
-	static const struct test_misuse test_misuse_entry_##name_ \
-	    __attribute__((used, section("set_misuses"), aligned(8))) = { \
-		.name = #name_, .run = test_misuse_##name_ }; \
+	static const struct test_misuse test_misuse_entry_##name_ __attribute__((used, \
+	    section("set_misuses"), aligned(8))) = { .name = #name_, .run = test_misuse_##name_ }; \
 	static void test_misuse_##name_(void)
 
 #define T_ASSERT(e) \

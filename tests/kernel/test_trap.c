@@ -35,7 +35,8 @@ TEST_CASE(trap, unclaimed_vector_is_counted_and_survived)
 static _Atomic uint64_t trap_seen;
 
 static void
-trap_note_context(void *arg __attribute__((unused)), struct trapframe *frame __attribute__((unused)))
+trap_note_context(
+    void *arg __attribute__((unused)), struct trapframe *frame __attribute__((unused)))
 {
 	if (cpu_intr_p() && !machine_intr_enabled())
 		atomic_fetch_add_explicit(&trap_seen, 1, memory_order_release);
@@ -63,8 +64,8 @@ TEST_CASE(trap, handler_runs_in_interrupt_context_on_each_cpu)
 static uint64_t
 trap_churn(uint64_t seed, unsigned rounds)
 {
-	uint64_t a = seed, b = seed * 3, c = seed * 5, d = seed * 7, e = seed * 11, f = seed * 13, g = seed * 17,
-	    h = seed * 19;
+	uint64_t a = seed, b = seed * 3, c = seed * 5, d = seed * 7, e = seed * 11, f = seed * 13,
+		 g = seed * 17, h = seed * 19;
 
 	for (unsigned i = 0; i < rounds; i++) {
 		a += b ^ i;
@@ -100,10 +101,10 @@ TEST_CASE(trap, faulting_accesses_answer_false)
 {
 	uint64_t value = 1;
 
-	T_ASSERT(!trap_load((const void *)8, &value));			/* page 0: no page */
-	T_ASSERT(!trap_load((const void *)0x8000000000000000, &value));	/* not canonical: #GP */
+	T_ASSERT(!trap_load((const void *)8, &value));                  /* page 0: no page */
+	T_ASSERT(!trap_load((const void *)0x8000000000000000, &value)); /* not canonical: #GP */
 	T_ASSERT_EQ(value, 1);
-	T_ASSERT(trap_load(&(uint64_t) { 42 }, &value));
+	T_ASSERT(trap_load(&(uint64_t){ 42 }, &value));
 	T_ASSERT_EQ(value, 42);
 }
 
@@ -121,7 +122,8 @@ TEST_CASE(trap, backtrace_names_its_callers)
 	T_ASSERT(found);
 }
 
-extern const uint8_t text_start[], text_end[], rodata_end[], data_start[], image_end[], boot_stack_guard[];
+extern const uint8_t text_start[], text_end[], rodata_end[], data_start[], image_end[],
+    boot_stack_guard[];
 
 TEST_CASE(trap, image_is_mapped_by_section)
 {

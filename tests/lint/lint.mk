@@ -2,7 +2,7 @@
 LINTS := layers sizes headers spelling scripts manuals format tidy cppcheck
 
 .PHONY: lint $(LINTS:%=lint-%) lint-selftest format
-lint: $(LINTS:%=lint-%) lint-selftest
+lint: $(LINTS:%=lint-%) lint-selftest ## layers, sizes, headers, layout, clang-tidy, cppcheck, scripts
 
 $(LINTS:%=lint-%): lint-%:
 	@tests/lint/$*
@@ -10,6 +10,5 @@ $(LINTS:%=lint-%): lint-%:
 lint-selftest:
 	@tests/lint/selftest
 
-# Rewrites every C file the way .clang-format has it.
-format:
+format: ## lay all C out as .clang-format has it
 	@tests/lint/format --fix

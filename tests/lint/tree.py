@@ -7,7 +7,7 @@ import sys
 
 # What clang, cppcheck and the self-containedness check must know of the kernel's compile flags.
 KERNEL_FLAGS = ("-std=c11 -ffreestanding -mno-red-zone -mgeneral-regs-only -Wall -Wextra "
-                "-Wstrict-prototypes -Wmissing-prototypes -I.").split()
+                "-Wstrict-prototypes -Wmissing-prototypes -DXCALL_VERSION=\"lint\" -I.").split()
 SKIPPED_FOLDERS = {".git", "build", "__pycache__", ".pytest_cache"}
 
 
