@@ -208,7 +208,9 @@ mutex_sleep(kmutex_t *mtx, lwp_t *l)
 		mutex_held_add(l, mtx);
 		return;
 	}
-	atomic_store_explicit(&l->l_blocked_on, mtx, memory_order_relaxed);
+	/* Release: pairs with the acquire of who follows the chain without the turnstile lock, to look at
+	 * this mutex (xcall, the monitor). */
+	atomic_store_explicit(&l->l_blocked_on, mtx, memory_order_release);
 	sleepq_enter(&mtx->mtx_queue, mtx, mtx->mtx_name);
 	mutex_lend(l, mtx);
 	spinlock_exit(&mutex_turnstile);

@@ -447,8 +447,10 @@ sched_set_priority(lwp_t *l, pri_t pri)
 	if (ready)
 		runq_insert(&sc->sc_ready, l, false);
 	sched_kick(sc, runq_top(&sc->sc_ready));
-	if (taken)
+	if (taken) {
+		KASSERT(sq != NULL);
 		spinlock_exit_quiet(sq->sq_lock);
+	}
 	sched_unlock(l);
 }
 

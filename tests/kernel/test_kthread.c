@@ -73,7 +73,7 @@ TEST_CASE(kthread, a_thread_begins_with_nothing_held)
 static void
 life_exit_early(void *arg)
 {
-	*(_Atomic uint64_t *)arg = 7;
+	atomic_store_explicit((_Atomic uint64_t *)arg, 7, memory_order_relaxed);
 	if (life_load(&life_go) == 0)
 		kthread_exit(0);
 	test_fail(__FILE__, __LINE__, "kthread_exit does not return");
