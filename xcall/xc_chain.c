@@ -17,7 +17,7 @@
  *
  * A search follows the edges in depth from a waiting thread and asks whether it comes back.  Only a thread
  * that somebody can wait for looks: an xcall/N, or one that holds mutexes.  It looks when its wait begins
- * and, since a mutex may be slept for later, every XC_CHAIN_PERIOD_NS.  `seen` keeps a search from walking an
+ * and, since a mutex may be slept for later, every xc_chain_period().  `seen` keeps a search from walking an
  * xcall/N twice: it holds the lowest level walked from, which includes all above.
  *
  * No lock holds the graph still, so a chain can be put together from edges that never stood at one time.
@@ -72,6 +72,8 @@ struct xc_chain {
 
 #define XC_UNSEEN UINT8_MAX
 
+static _Atomic uint64_t xc_chain_period_ns = XC_CHAIN_PERIOD_NS;
+
 static bool xc_chain_call(struct xc_chain *chain, uint64_t ticket);
 static bool xc_chain_owner(struct xc_chain *chain, const kmutex_t *mutex, const lwp_t *owner);
 
@@ -79,6 +81,19 @@ void
 xc_chain_init(struct xc_cpu *xc)
 {
 	xc->x_chain = kmem_boot_alloc(sizeof(*xc->x_chain));
+}
+
+uint64_t
+xc_chain_period(void)
+{
+	/* Relaxed: any recent value will do. */
+	return atomic_load_explicit(&xc_chain_period_ns, memory_order_relaxed);
+}
+
+void
+xc_chain_set_period(uint64_t ns)
+{
+	atomic_store_explicit(&xc_chain_period_ns, ns, memory_order_relaxed);
 }
 
 static bool
@@ -285,8 +300,7 @@ xc_chain_print(char *text, size_t size, size_t at, const struct xc_step *step)
 	return at + ((size_t)n < size ? (size_t)n : size - 1);
 }
 
-static _Noreturn void
-xc_chain_panic(const struct xc_path *path)
+static _Noreturn void __attribute__((noinline)) xc_chain_panic(const struct xc_path *path)
 {
 	char text[XC_CHAIN_TEXT_BYTES] = "";
 	size_t at = 0;

@@ -9,9 +9,14 @@
 struct xc_cpu;
 struct xc_holder;
 
-/* How often a wait that could be part of a closed chain looks for one: an edge that comes later than
- * the wait is found then.  Only for a machine that hangs already, so anything a person calls prompt. */
+/*
+ * How often a wait that could be part of a closed chain looks for one: an edge that comes later than the wait is
+ * found then.  By default XC_CHAIN_PERIOD_NS: only for a machine that hangs already, so anything that a
+ * person calls prompt.  Tests that look for lost wake-ups make it longer than they wait themselves.
+ */
 #define XC_CHAIN_PERIOD_NS 500000000ull
+uint64_t xc_chain_period(void);
+void xc_chain_set_period(uint64_t ns);
 
 void xc_chain_init(struct xc_cpu *xc);
 /* Panics and prints the chain when the calling thread, which waits for the call, waits for itself. */

@@ -111,22 +111,29 @@ xc_inbox_begin(struct xc_cpu *xc)
 	return slot;
 }
 
+/* Apart from xc_thread_run(), whose stack frame nests. */
+static _Noreturn void __attribute__((noinline))
+xc_thread_blame(xcfunc_t func, const struct xcp_context *before, const struct xcp_context *after)
+{
+	char name[KSYMS_TEXT_BYTES];
+
+	panic("xcall: %s did not leave its context as it found it: preemption off %u (was %u), "
+	      "interrupts %s (were %s), spinlocks %u (were %u), mutexes %u (were %u)",
+	    ksyms_format((uintptr_t)func, name), after->nopreempt, before->nopreempt,
+	    after->intr_on ? "on" : "off", before->intr_on ? "on" : "off", after->spinlocks,
+	    before->spinlocks, after->mutexes, before->mutexes);
+}
+
 void
 xc_thread_run(xcfunc_t func, void *arg1, void *arg2)
 {
 	struct xcp_context before = xcp_context(), after;
-	char name[KSYMS_TEXT_BYTES];
 
 	(*func)(arg1, arg2);
 	after = xcp_context();
-	if (after.nopreempt == before.nopreempt && after.spinlocks == before.spinlocks &&
-	    after.mutexes == before.mutexes && after.intr_on == before.intr_on)
-		return;
-	panic("xcall: %s did not leave its context as it found it: preemption off %u (was %u), "
-	      "interrupts %s (were %s), spinlocks %u (were %u), mutexes %u (were %u)",
-	    ksyms_format((uintptr_t)func, name), after.nopreempt, before.nopreempt,
-	    after.intr_on ? "on" : "off", before.intr_on ? "on" : "off", after.spinlocks,
-	    before.spinlocks, after.mutexes, before.mutexes);
+	if (after.nopreempt != before.nopreempt || after.spinlocks != before.spinlocks ||
+	    after.mutexes != before.mutexes || after.intr_on != before.intr_on)
+		xc_thread_blame(func, &before, &after);
 }
 
 /* Runs one call for this CPU, if there is one. */
@@ -160,23 +167,33 @@ xc_thread_ready(const struct xc_cpu *xc, const struct xc_slot *slot, uint64_t ti
 	return atomic_load_explicit(&xc->x_nfree, memory_order_seq_cst) != 0;
 }
 
-/* Serves, and sleeps when there is nothing to serve. */
+/* Sleeps until something has changed, unless what it waits for is there or it has calls to serve. */
+static int
+xc_thread_sleep(struct xc_cpu *xc, const struct xc_slot *slot, uint64_t ticket, bool serve)
+{
+	int error = 0;
+
+	mutex_enter(&xc->x_inbox_lock);
+	if (!xc_thread_ready(xc, slot, ticket) && !(serve && xc->x_nsenders != 0)) {
+		if (slot != NULL)
+			error = cv_timedwait(
+			    &xc->x_inbox_changed, &xc->x_inbox_lock, xc_chain_period());
+		else
+			cv_wait(&xc->x_inbox_changed, &xc->x_inbox_lock);
+	}
+	mutex_exit(&xc->x_inbox_lock);
+	return error;
+}
+
 static void
 xc_thread_serve_until(struct xc_cpu *xc, const struct xc_slot *slot, uint64_t ticket)
 {
 	bool serve = atomic_load_explicit(&xc->x_depth, memory_order_relaxed) < XC_DEPTH_MAX;
-	int error;
 
 	while (!xc_thread_ready(xc, slot, ticket)) {
 		if (serve && xc_thread_serve(xc))
 			continue;
-		error = 0;
-		mutex_enter(&xc->x_inbox_lock);
-		if (!xc_thread_ready(xc, slot, ticket) && !(serve && xc->x_nsenders != 0))
-			error = cv_timedwait(
-			    &xc->x_inbox_changed, &xc->x_inbox_lock, XC_CHAIN_PERIOD_NS);
-		mutex_exit(&xc->x_inbox_lock);
-		if (error == ETIMEDOUT && slot != NULL)
+		if (xc_thread_sleep(xc, slot, ticket, serve) == ETIMEDOUT)
 			xc_chain_check(xc, ticket);
 	}
 }

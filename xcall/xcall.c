@@ -38,7 +38,7 @@
  *
  * Limits
  *
- * Low priority only.  A target that never schedules its xcall/N, because something there keeps preemption or
+ * Low priority only.  A broadcast fills in its slot with interrupts off, in time linear in the CPUs.  A target that never schedules its xcall/N, because something there keeps preemption or
  * interrupts off for ever, is waited for in silence.
  */
 #include "xcall/xcall.h"
@@ -216,8 +216,7 @@ xc_assert_wait(const char *who)
 }
 
 /* The wait of every thread but xcall/N. */
-static void
-xc_sleep(struct xc_slot *slot, uint64_t ticket)
+static void __attribute__((noinline)) xc_sleep(struct xc_slot *slot, uint64_t ticket)
 {
 	kmutex_t *lock = &slot->s_home->x_pool_lock;
 	/* Nobody can wait for a thread without mutexes: no chain comes back to it. */
@@ -235,7 +234,7 @@ xc_sleep(struct xc_slot *slot, uint64_t ticket)
 		mutex_enter(lock);
 		while (error == 0 && xc_slot_life(slot, ticket) == XC_LIVE) {
 			if (self != NULL)
-				error = cv_timedwait(&slot->s_over, lock, XC_CHAIN_PERIOD_NS);
+				error = cv_timedwait(&slot->s_over, lock, xc_chain_period());
 			else
 				cv_wait(&slot->s_over, lock);
 		}
@@ -245,9 +244,9 @@ xc_sleep(struct xc_slot *slot, uint64_t ticket)
 		xc_chain_exit(self, &holder);
 }
 
-/* A caller in the style of 2008 drops the result: the console keeps it. */
-static int
-xc_wait_error(uint64_t where, uintptr_t caller)
+/* A caller in the style of 2008 drops the result: the console keeps it.  Apart from xc_wait(), whose stack
+ * frame nests. */
+static int __attribute__((noinline)) xc_wait_error(uint64_t where, uintptr_t caller)
 {
 	char name[KSYMS_TEXT_BYTES];
 

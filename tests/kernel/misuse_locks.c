@@ -15,8 +15,6 @@
 #include "kernel/spinlock.h"
 #include "tests/kernel/test.h"
 
-#define MISUSE_VECTOR 0x93
-
 static struct spinlock misuse_spin = SPINLOCK_INIT("guard");
 static kmutex_t misuse_mutex, misuse_other;
 static kcondvar_t misuse_cv;
@@ -53,8 +51,7 @@ misuse_set_ready(void)
 static void
 misuse_in_interrupt(intr_handler_t handler)
 {
-	intr_establish(MISUSE_VECTOR, handler, NULL, "misuse");
-	machine_send_ipi(curcpu(), MISUSE_VECTOR);
+	machine_send_ipi(curcpu(), test_vector(handler));
 	for (;;)
 		machine_pause();
 }

@@ -79,8 +79,7 @@ TEST_MISUSE(panic_in_interrupt)
 {
 	struct cpu_info *last = cpu_lookup(ncpu - 1);
 
-	intr_establish(0x90, misuse_interrupt, NULL, "misuse");
-	machine_send_ipi(last, 0x90);
+	machine_send_ipi(last, test_vector(misuse_interrupt));
 	for (;;)
 		machine_pause();
 }

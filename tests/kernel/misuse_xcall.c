@@ -8,8 +8,6 @@
 #include "tests/kernel/test.h"
 #include "xcall/xcall.h"
 
-#define MISUSE_VECTOR 0x93
-
 static struct spinlock misuse_spinlock = SPINLOCK_INIT("misuse");
 static kmutex_t misuse_mutex, misuse_other;
 static uint64_t misuse_ticket;
@@ -149,8 +147,7 @@ misuse_wait_handler(
 TEST_MISUSE(xcall_wait_in_interrupt)
 {
 	misuse_ticket = misuse_finished_call();
-	intr_establish(MISUSE_VECTOR, misuse_wait_handler, NULL, "xcall misuse");
-	machine_send_ipi(curcpu(), MISUSE_VECTOR);
+	machine_send_ipi(curcpu(), test_vector(misuse_wait_handler));
 	kthread_sleep_ns(1000000000);
 }
 

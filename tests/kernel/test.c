@@ -11,9 +11,13 @@
 #include "kernel/kmem.h"
 #include "kernel/kthread.h"
 #include "kernel/machine.h"
+#include "kernel/panic.h"
 #include "kernel/printf.h"
 #include "kernel/string.h"
 
+/* Free for tests: between the timer's class and that of calls and wake-ups. */
+#define TEST_VECTOR_FIRST 0x90u
+#define TEST_VECTORS 16u
 #define TEST_HANG_NS 60000000000ull
 /* Threads that exited free themselves when their CPU next switches; give them that long. */
 #define TEST_SETTLE_NS 2000000000ull
@@ -53,6 +57,22 @@ test_wait_at_least(_Atomic uint64_t *counter, uint64_t value)
 		kthread_sleep_ns(1000000);
 	}
 	return true;
+}
+
+unsigned
+test_vector(intr_handler_t handler)
+{
+	static intr_handler_t established[TEST_VECTORS];
+	unsigned i = 0;
+
+	while (i < TEST_VECTORS && established[i] != handler && established[i] != NULL)
+		i++;
+	KASSERTMSG(i < TEST_VECTORS, "the tests want more than %u vectors", TEST_VECTORS);
+	if (established[i] == NULL) {
+		established[i] = handler;
+		intr_establish(TEST_VECTOR_FIRST + i, handler, NULL, "test");
+	}
+	return TEST_VECTOR_FIRST + i;
 }
 
 /* Whether `suite` stands in the comma-separated list. */

@@ -18,6 +18,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "kernel/intr.h"
+
 struct test_case {
 	const char *suite, *name;
 	void (*run)(void);
@@ -69,6 +71,10 @@ void test_skip(const char *why);
 /* A generous hang detector: waits until *flag is at least `value`, yielding; false after 60 s.  An
  * emulated CPU on a loaded host can lose seconds, never a minute. */
 bool test_wait_at_least(_Atomic uint64_t *counter, uint64_t value);
+
+/* A vector that runs `handler`, from those that only tests use; the same one whenever asked for that
+ * handler.  Not from two threads at once. */
+unsigned test_vector(intr_handler_t handler);
 
 /* Runs the suites named in `list` (comma-separated, "all"); prints KTAP; true when nothing failed. */
 bool test_run(const char *list);

@@ -25,7 +25,6 @@
 /* Turns of ping and pong, over all pairs of CPUs together. */
 #define CONDVAR_TURNS 100000
 /* A vector of the tests' own, in the class below the kernel's. */
-#define CONDVAR_VECTOR 0x91
 
 enum { LOW = PRI_USER + 9, MIDDLE = PRI_USER + 39, HIGH = PRI_KERNEL + 10 };
 
@@ -415,17 +414,13 @@ condvar_interrupt(
 
 TEST_CASE(condvar, an_interrupt_signals_through_a_spin_mutex)
 {
-	static bool established;
 	unsigned n = condvar_crew_size();
 
-	if (!established)
-		intr_establish(CONDVAR_VECTOR, condvar_interrupt, NULL, "condvar test");
-	established = true;
 	condvar_setup(IPL_HIGH);
 	for (unsigned i = 0; i < 1000; i++) {
 		int error = 0;
 
-		machine_send_ipi(cpu_lookup(i % n), CONDVAR_VECTOR);
+		machine_send_ipi(cpu_lookup(i % n), test_vector(condvar_interrupt));
 		mutex_enter(&condvar_mutex);
 		while (condvar_tokens == 0 && error == 0)
 			error = cv_timedwait(&condvar_cv, &condvar_mutex, CONDVAR_HANG_NS);

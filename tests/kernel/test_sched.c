@@ -24,7 +24,6 @@
 #define SCHED_HANG_NS (60000 * MS)
 #define SCHED_CREW 16
 /* A vector of the tests' own, in the class below the kernel's. */
-#define SCHED_VECTOR 0x92
 
 enum { LOW = PRI_USER + 9, MIDDLE = PRI_USER + 39, HIGH = PRI_KERNEL + 10 };
 
@@ -313,6 +312,8 @@ TEST_CASE(sched, yield_lets_an_equal_run_but_no_lesser)
 /* Where an interrupt addressed to a local APIC id arrived. */
 static _Atomic(struct cpu_info *) sched_arrived[SCHED_CREW];
 
+static unsigned sched_vector;
+
 static void
 sched_interrupt(void *arg __attribute__((unused)), struct trapframe *frame __attribute__((unused)))
 {
@@ -331,7 +332,7 @@ sched_really_here(struct cpu_info *ci)
 
 	atomic_store_explicit(&sched_arrived[ci->ci_index], NULL, memory_order_release);
 	kpreempt_disable();
-	machine_send_ipi(ci, SCHED_VECTOR);
+	machine_send_ipi(ci, sched_vector);
 	while (atomic_load_explicit(&sched_arrived[ci->ci_index], memory_order_acquire) == NULL &&
 	    clock_ns() < end)
 		machine_pause();
@@ -392,12 +393,9 @@ sched_watch_ring(void)
 
 TEST_CASE(sched, threads_stay_on_their_cpu)
 {
-	static bool established;
 	unsigned n = sched_crew_size();
 
-	if (!established)
-		intr_establish(SCHED_VECTOR, sched_interrupt, NULL, "sched test");
-	established = true;
+	sched_vector = test_vector(sched_interrupt);
 	mutex_init(&sched_ring.lock, MUTEX_DEFAULT, IPL_NONE, "ring");
 	for (unsigned i = 0; i < n; i++)
 		cv_init(&sched_ring.cv[i], "ring");

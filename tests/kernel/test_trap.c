@@ -44,16 +44,12 @@ trap_note_context(
 
 TEST_CASE(trap, handler_runs_in_interrupt_context_on_each_cpu)
 {
-	static bool established;
 	struct cpu_info *ci;
 	uint64_t sent = 0;
 
-	if (!established)
-		intr_establish(UNUSED_VECTOR + 1, trap_note_context, NULL, "test");
-	established = true;
 	atomic_store_explicit(&trap_seen, 0, memory_order_relaxed);
 	CPU_INFO_FOREACH(ci) {
-		machine_send_ipi(ci, UNUSED_VECTOR + 1);
+		machine_send_ipi(ci, test_vector(trap_note_context));
 		T_ASSERT(test_wait_at_least(&trap_seen, ++sent));
 	}
 	T_ASSERT(!cpu_intr_p());
