@@ -53,8 +53,10 @@ void xc_init_cpu(struct cpu_info *ci);
  *	posted; posted to an online CPU means: it runs there exactly once.
  *	- Context: thread; also with a spinlock held, preemption or interrupts off, in an interrupt, or in a
  *	  cross-called function, where XC_ERROR(EBUSY) replaces waiting for a free slot.  Not in an NMI.
- *	- Before the other CPUs are up: runs inline, returns 0.
- *	- XC_ERROR(EHOSTDOWN): the CPU is not online.  NULL func, NULL or foreign ci, unknown flags: panic.
+ *	- Before the other CPUs are up, which is while no CPU at all is online and set up by xc_init_cpu():
+ *	  runs inline on the calling CPU, returns 0.
+ *	- XC_ERROR(EHOSTDOWN): the target, or the caller's own CPU, is not online and set up.  NULL func, NULL
+ *	  or foreign ci, unknown flags: panic.
  *	- Never allocates memory.
  *	- Order: the caller's stores before the post are visible to func.  Two calls of one sending CPU to
  *	  one target begin in the order in which they were posted.
@@ -66,9 +68,9 @@ uint64_t xc_broadcast(unsigned flags, xcfunc_t func, void *arg1, void *arg2);
  * xc_wait:
  *	Sleeps until the call has returned on every one of its CPUs; 0.  An error ticket gives its errno at
  *	once, counted and logged once; a forged one EINVAL.
- *	- Context: thread that may sleep.  In a cross-called function: with no mutex held; xcall/N serves
- *	  further calls of its CPU meanwhile, to depth 8.  Waiting there for the call itself, or in a circle,
- *	  panics and prints the chain.
+ *	- Context: thread that may sleep; any for ticket 0 and error tickets.  In a cross-called function: with
+ *	  no mutex held; xcall/N serves further calls of its CPU meanwhile, to depth XC_DEPTH_MAX.
+ *	- Who waits for itself, by calls or by holding a mutex that a function needs, panics with the chain.
  *	- Order: the function's effects on all CPUs are visible when this returns.
  *	- The result may be ignored, as the callers of 2008 do.
  */

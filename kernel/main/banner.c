@@ -9,6 +9,7 @@
 #include "kernel/kmem.h"
 #include "kernel/param.h"
 #include "kernel/printf.h"
+#include "kernel/string.h"
 #include "kernel/x86/cpu.h"
 #include "kernel/x86/platform.h"
 
@@ -37,8 +38,10 @@ banner_print(const struct bootinfo *bi)
 	cpu_brand(brand);
 	printf("\nxcall %s, build %s\n", XCALL_VERSION, id);
 	printf("cpu: %s\n", brand[0] != '\0' ? brand : "(no brand string)");
-	printf("loader: %s, %s firmware\n", bi->loader[0] != '\0' ? bi->loader : "(unnamed)",
-	    bi->efi ? "UEFI" : "BIOS or none");
+	printf("loader: %s%s\n", bi->loader[0] != '\0' ? bi->loader : "(unnamed)",
+	    strcmp(bi->loader, "PVH") == 0 ? ""
+		: bi->efi                  ? ", UEFI firmware"
+					   : ", BIOS firmware");
 	printf("command line: \"%s\"\n", cmdline_text());
 	printf("console:");
 	for (const struct console_device *d = console_first(); d != NULL; d = console_next(d))
@@ -67,7 +70,7 @@ banner_print_memory(const struct bootinfo *bi)
 	printf("memory: %lu KiB usable in %u regions, %zu KiB free\n", usable / 1024, bi->nregions,
 	    kmem_pages_free() * (PAGE_BYTES / 1024));
 	for (unsigned i = 0; i < bi->nregions && i < BANNER_REGIONS_SHOWN; i++)
-		printf("  %#014lx-%#014lx  %s\n", bi->region[i].start, bi->region[i].end,
+		printf("  0x%012lx-0x%012lx  %s\n", bi->region[i].start, bi->region[i].end,
 		    types[bi->region[i].type]);
 	if (bi->nregions > BANNER_REGIONS_SHOWN)
 		printf("  and %u more\n", bi->nregions - BANNER_REGIONS_SHOWN);

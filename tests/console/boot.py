@@ -68,6 +68,7 @@ def configuration(args: argparse.Namespace) -> qemu.Config:
     config = qemu.Config(**{name: value for name, value in vars(args).items() if name in fields})
     config.debug_exit = not args.no_debug_exit
     config.qemu_args = args.qemu_arg
+    config.gdb = f"tcp:{qemu.GDB_ADDRESS}" if args.gdb else ""
     config.reboot = args.interactive
     config.serial = "terminal" if args.interactive else "stdio"
     return config

@@ -1,11 +1,13 @@
 """A debugger session: QEMU stopped, gdb attached with the kernel's symbols, at the kernel's first instruction."""
 
+import dataclasses
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 import qemu
 import runner
@@ -22,12 +24,12 @@ def available() -> bool:
     return sys.stdin.isatty() and shutil.which("gdb") is not None
 
 
-def commands(config: qemu.Config) -> list[str]:
+def commands(config: qemu.Config, stub: str) -> list[str]:
     """What gdb does before the person gets its prompt."""
     return [
         "set confirm off",
         "set pagination off",
-        f"target remote {qemu.GDB_ADDRESS}",
+        f"target remote {stub}",
         # Hardware: the kernel is not in memory yet, where a software breakpoint would be overwritten.
         f"thbreak *&{ENTRY[config.resolved_firmware()]}",
         "continue",
@@ -38,10 +40,15 @@ def run(config: qemu.Config, log: str) -> int:
     """Until the person leaves gdb; QEMU goes with it.  gdb's exit status."""
     os.makedirs(os.path.dirname(os.path.abspath(log)), exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="xcall-") as scratch, open(log, "wb") as console:
+        # A socket file of our own: any number of sessions side by side.
+        stub = os.path.join(scratch, "gdb")
+        config = dataclasses.replace(config, gdb=f"unix:{qemu.quoted(stub)},server=on,wait=off")
         argv = qemu.argv(config, scratch)
         machine = runner.start(argv, stdin=subprocess.DEVNULL, stdout=console, start_new_session=True)
         try:
-            words = [word for command in commands(config) for word in ("-ex", command)]
+            while machine.poll() is None and not os.path.exists(stub):
+                time.sleep(0.01)
+            words = [word for command in commands(config, stub) for word in ("-ex", command)]
             debugger = subprocess.Popen(["gdb", "-q", "-d", ROOT, *words, config.elf])
             # Ctrl-C is gdb's from here on.
             old = signal.signal(signal.SIGINT, signal.SIG_IGN)

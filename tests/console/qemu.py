@@ -52,7 +52,7 @@ class Config:
     iso: str = "build/xcall.iso"
     debug_exit: bool = True
     reboot: bool = False                # a reset boots again instead of ending QEMU
-    gdb: bool = False                   # stopped at the reset vector, GDB stub on port 1234
+    gdb: str = ""                       # where QEMU's GDB stub listens; QEMU then starts stopped
     serial: str = "stdio"               # "stdio", or "terminal": a person's, shared with QEMU's monitor
     serial_log: str | None = None       # with "terminal": file that QEMU copies the serial line to
     qemu: str = "qemu-system-x86_64"
@@ -133,7 +133,7 @@ def argv(config: Config, scratch: str) -> list[str]:
     else:
         args += _iso_args(config, scratch)
     if config.gdb:
-        args += ["-S", "-gdb", f"tcp:{GDB_ADDRESS}"]
+        args += ["-S", "-gdb", config.gdb]
     return args + config.qemu_args
 
 

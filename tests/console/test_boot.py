@@ -7,6 +7,8 @@ import sys
 import time
 
 import pytest
+import qemu
+import runner
 
 BOOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "boot.py")
 # The stub needs a fraction of a second; a loaded host may take its time.
@@ -137,6 +139,21 @@ def test_killed_qemu_is_a_qemu_error(stub, number):
     code, errors = running.finish()
     assert code == 4
     assert f"by signal {number.value}" in errors
+
+
+@pytest.mark.parametrize("script", ["up~@H", "END pass~@0"])
+def test_run_leaves_no_qemu_to_its_caller(stub, monkeypatch, script):
+    """A caller that lives on, as pytest does, must not gather them."""
+    started = []
+
+    def start(*args, **kwargs):
+        started.append(real(*args, **kwargs))
+        return started[-1]
+
+    real = runner.start
+    monkeypatch.setattr(runner, "start", start)
+    runner.run(qemu.Config(firmware="pvh", elf=stub, append=script), timeout=2)
+    assert [process.returncode is not None for process in started] == [True]
 
 
 def test_hold_ends_with_the_person(stub):

@@ -78,7 +78,8 @@ def test_each_field_of_bringup(field):
 
 @pytest.mark.parametrize("field", list(mainjob.TIMER))
 def test_each_field_of_timer(field):
-    for value in (None, "1", 1.5):
+    values = [None, "1", 1.5, 1 if mainjob.TIMER[field] is bool else True]
+    for value in values:
         timers = [timer(cpu) for cpu in range(CPUS)]
         timers[1][field] = value
         assert mainjob.check(text(timers), CPUS), value

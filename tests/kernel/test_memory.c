@@ -143,6 +143,34 @@ memory_give_back(struct memory_run *list)
 	}
 }
 
+/* With all memory taken: makes holes of many lengths at all places of a bitmap's word, and looks
+ * that each is found, and that nothing longer is. */
+static bool
+memory_holes_are_found(const struct memory_run *list)
+{
+	static const size_t length[] = { 1, 2, 63, 64, 65, 127, 128, 129, 192 };
+	char *base;
+	bool found = true;
+
+	/* Behind the first page of a long run, which keeps the list. */
+	while (list != NULL && list->npages < 300)
+		list = list->next;
+	if (list == NULL)
+		return false;
+	base = (char *)(uintptr_t)list + PAGE_BYTES;
+	for (size_t at = 0; at < 65; at++)
+		for (unsigned i = 0; i < sizeof(length) / sizeof(length[0]); i++) {
+			char *hole = base + at * PAGE_BYTES;
+
+			kmem_page_free(hole, length[i]);
+			found &= kmem_page_alloc(length[i] + 1) == NULL;
+			found &= kmem_page_alloc(length[i]) == hole;
+			if (!found)
+				return false;
+		}
+	return found;
+}
+
 static void
 memory_nothing(void *arg __attribute__((unused)))
 {
@@ -153,7 +181,7 @@ TEST_CASE(memory, exhaustion_is_null_and_recovers)
 	struct memory_run *list, *stacks = NULL, *stack;
 	size_t before = kmem_pages_free();
 	lwp_t *l = NULL;
-	bool page_refused, run_refused;
+	bool page_refused, run_refused, holes_found;
 	int error;
 
 	if (before > MEMORY_EXHAUST_PAGES) {
@@ -167,6 +195,7 @@ TEST_CASE(memory, exhaustion_is_null_and_recovers)
 	}
 	page_refused = kmem_page_alloc(1) == NULL && kmem_pages_free() == 0;
 	run_refused = kmem_page_alloc(2) == NULL;
+	holes_found = memory_holes_are_found(list);
 	error = kthread_create(PRI_KERNEL, KTHREAD_MUSTJOIN, NULL, memory_nothing, NULL, &l, "no");
 	memory_give_back(list);
 	while ((stack = stacks) != NULL) {
@@ -175,6 +204,7 @@ TEST_CASE(memory, exhaustion_is_null_and_recovers)
 	}
 	T_ASSERT(page_refused);
 	T_ASSERT(run_refused);
+	T_ASSERT(holes_found);
 	T_ASSERT_EQ(error, ENOMEM);
 	T_ASSERT(l == NULL);
 	T_ASSERT_EQ(kmem_pages_free(), before);

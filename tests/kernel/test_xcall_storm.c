@@ -206,6 +206,46 @@ TEST_CASE(xcall_storm, every_call_runs_exactly_once)
 	T_ASSERT(atomic_load_explicit(&storm_interrupts, memory_order_relaxed) != 0);
 }
 
+/* --- posts that meet the target's search ------------------------------------------------------------------ */
+
+#define RACE_ROUNDS 1000
+
+static void
+race_nothing(void *arg1 __attribute__((unused)), void *arg2 __attribute__((unused)))
+{
+}
+
+/* The second post comes while the target looks whether the first was the last, at all distances. */
+static void
+race_sender(void *arg)
+{
+	struct cpu_info *target = arg;
+	uint64_t random = target->ci_index + 1, first, second;
+
+	for (unsigned i = 0; i < RACE_ROUNDS; i++) {
+		first = xc_unicast(0, race_nothing, NULL, NULL, target);
+		for (uint64_t spin = crew_random(&random) % 400; spin != 0; spin--)
+			machine_pause();
+		second = xc_unicast(0, race_nothing, NULL, NULL, target);
+		T_ASSERT_EQ(xc_wait(second), 0);
+		T_ASSERT(xc_done(first));
+	}
+}
+
+TEST_CASE(xcall_storm, no_post_is_missed_by_the_search)
+{
+	struct crew_job job[2];
+	unsigned n = ncpu < 2 ? ncpu : 2;
+
+	for (unsigned i = 0; i < n; i++)
+		crew_start(
+		    &job[i], cpu_lookup(i), PRI_KERNEL, race_sender, cpu_lookup((i + 1) % n));
+	for (unsigned i = 0; i < n; i++) {
+		T_ASSERT(test_wait_at_least(&job[i].done, 1));
+		crew_join(&job[i]);
+	}
+}
+
 /* --- chains that do not close --------------------------------------------------------------------------- */
 
 /*
