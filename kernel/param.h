@@ -31,7 +31,8 @@
 #define MUTEX_SPIN_NS 1000000ull
 
 /* A spinlock is held for microseconds.  On an emulator with more virtual CPUs than host cores a
- * holder can lose its host time slice; whoever spins longer than this panics and names the holder. */
+ * holder can lose its host time slice; whoever spins longer than this, while the lock is not passed
+ * on, panics and names the holder. */
 #define SPINLOCK_HANG_NS 20000000000ull
 
 #endif

@@ -120,18 +120,21 @@ spinlock_take(struct spinlock *sl, struct cpu_info *ci, uintptr_t where)
 static void
 spinlock_wait(struct spinlock *sl, uint32_t ticket, uintptr_t where)
 {
-	uint64_t start = 0;
+	uint32_t serving, before = ticket;
+	uint64_t since = 0;
 	unsigned looks = 0;
 
 	/* Acquire: pairs with spinlock_release(). */
-	while (atomic_load_explicit(&sl->sl_serving, memory_order_acquire) != ticket) {
+	while ((serving = atomic_load_explicit(&sl->sl_serving, memory_order_acquire)) != ticket) {
 		machine_pause();
 		if (++looks % SPINLOCK_LOOKS != 0)
 			continue;
-		if (start == 0)
-			start = clock_ns();
-		else if (clock_ns() - start > SPINLOCK_HANG_NS)
+		/* A long queue that moves is no hang. */
+		if (serving != before)
+			since = clock_ns();
+		else if (clock_ns() - since > SPINLOCK_HANG_NS)
 			spinlock_hang(sl, where);
+		before = serving;
 	}
 }
 

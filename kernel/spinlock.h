@@ -5,7 +5,7 @@
  *    order of release.
  *  - Who holds a spinlock must not sleep; sleeping functions assert that.
  *  - A CPU holds at most CPU_SPINLOCKS at once.
- *  - Recursion, release by a stranger, and a spin longer than SPINLOCK_HANG_NS panic and name both
+ *  - Recursion, release by a stranger, and SPINLOCK_HANG_NS in which the lock is not passed on, panic and name both
  *    parties.
  */
 #ifndef KERNEL_SPINLOCK_H

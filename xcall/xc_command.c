@@ -19,11 +19,12 @@ xc_command_look(struct xc_cpu *xc, struct xc_slot *slot)
 	struct xc_view view = { .ticket = 0 };
 
 	mutex_enter(&xc->x_pool_lock);
-	if (slot->s_unfinished != 0) {
+	/* Relaxed: what is posted and what ends comes under the lock, the rest are figures of a moment. */
+	view.unfinished = atomic_load_explicit(&slot->s_unfinished, memory_order_relaxed);
+	view.queued = xc_slot_queued(slot);
+	if (slot->s_func != NULL) {
 		view.ticket = xc_slot_ticket(slot);
 		view.func = slot->s_func;
-		view.unfinished = slot->s_unfinished;
-		view.queued = cpuset_count(&slot->s_todo);
 	}
 	mutex_exit(&xc->x_pool_lock);
 	return view;

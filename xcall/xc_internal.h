@@ -36,15 +36,16 @@ struct xc_holder {
 
 /* A call: free, or live from its post until it has returned on its last target. */
 struct xc_slot {
-	_Atomic uint64_t s_state;    /* a: xc_ticket.h; written under p */
-	xcfunc_t s_func;             /* l */
-	void *s_arg1, *s_arg2;       /* l */
-	struct xc_cpu *s_home;       /* c: the sender that owns it */
-	struct cpuset s_todo;        /* p: targets that have not begun */
-	unsigned s_unfinished;       /* p: targets that have not returned */
-	kcondvar_t s_over;           /* p: threads that wait for it */
-	struct xc_waiter *s_waiters; /* p: each xcall/N that waits for it */
-	struct xc_slot *s_next;      /* p: next in x_free or x_live */
+	_Atomic uint64_t s_state;              /* a: xc_ticket.h; written under p */
+	xcfunc_t s_func;                       /* l */
+	void *s_arg1, *s_arg2;                 /* l */
+	struct xc_cpu *s_home;                 /* c: the sender that owns it */
+	_Atomic uint64_t s_order;              /* l: place among the posts of its home */
+	_Atomic uint64_t s_todo[CPUSET_WORDS]; /* a: targets that have not begun */
+	_Atomic unsigned s_unfinished;         /* a: targets that have not returned */
+	kcondvar_t s_over;                     /* p: threads that wait for it */
+	struct xc_waiter *s_waiters;           /* p: each xcall/N that waits for it */
+	struct xc_slot *s_next;                /* p: next in x_free */
 };
 
 struct xc_queue {
@@ -61,12 +62,13 @@ struct xc_cpu {
 	struct cpu_info *x_ci; /* c */
 
 	kmutex_t x_pool_lock;
-	struct xc_queue x_free, x_live; /* p: longest free first; first posted first */
-	kcondvar_t x_freed;             /* p: threads that wait for a free slot */
-	_Atomic bool x_server_wants;    /* a, t: so does xcall/N */
-	_Atomic unsigned x_nfree;       /* a; written under p */
-	struct xc_holder *x_holders;    /* p: of the threads of this CPU */
-	_Atomic uint64_t x_posted;      /* a; written under p: calls */
+	struct xc_queue x_free;      /* p: longest free first */
+	_Atomic uint64_t x_live;     /* a; written under p: slots with a live call, a bit each */
+	kcondvar_t x_freed;          /* p: threads that wait for a free slot */
+	_Atomic bool x_server_wants; /* a, t: so does xcall/N */
+	_Atomic unsigned x_nfree;    /* a; written under p */
+	struct xc_holder *x_holders; /* p: of the threads of this CPU */
+	_Atomic uint64_t x_posted;   /* a; written under p: calls, the order of the latest */
 	struct xc_slot x_slot[XC_SLOTS];
 
 	kmutex_t x_inbox_lock;

@@ -9,10 +9,25 @@
  * Implementation
  *
  * Each CPU owns XC_SLOTS slots, used by whoever posts on that CPU.  Free ones queue up and are used in turn,
- * so that their generations, and with them the life of the ticket format, advance evenly.  Live ones stand
- * in the order of their posts; a target takes the first that still has it in `todo`, which keeps the order
- * between one sender and one target even when posts from an interrupt overtake the notification of the
- * thread below it.
+ * so that their generations, and with them the life of the ticket format, advance evenly.
+ *
+ * A target looks for its calls without a lock: on a broadcast all CPUs look into one pool at once, and a fair
+ * lock that 255 of them want is passed on once in a host's time slice when they outnumber the host's.  It takes the
+ * call that was posted first (s_order) of those that still have it in `todo`, which keeps the order between
+ * one sender and one target even when posts from an interrupt overtake the notification of the thread below it:
+ *
+ *	sender, under p				target (xc_slot_begin)
+ *	fills the slot, s_order = n		posted = x_posted, acquire
+ *	s_state = live(g), release		for each slot in x_live:
+ *	x_live gets its bit			    s_state read, acquire: live(g)
+ *	x_posted = n, release			    its bit in s_todo, s_order
+ *	enters the inbox			    s_state read again: the same, or passed over
+ *
+ * Whatever was posted up to `posted` is seen; what is newer is passed over, lest it be taken before an older
+ * call that the search went by too early.  Its notification comes after it was posted, so after this
+ * target took the sender out of its inbox: the target will look again.  A slot whose state is the same before and
+ * after holds one and the same call in between: what was read belongs together.  Nobody but the
+ * target itself takes its bit out of `todo`, and a call that has not begun everywhere cannot end.
  *
  * A call has a count and a state word of its own.  No other call can pay for it (defects 1 and 3 of the
  * design), and since the state word only grows, a waiter that sleeps through the end of its call and the
@@ -30,8 +45,8 @@
  *
  * Limits
  *
- * A broadcast takes the sender's pool lock twice a target.  A slot holds a whole struct cpuset, about 45 KiB
- * a CPU.  Rejected: one slot for the machine (2008), where one slow call stalls all; a queue for each
+ * The targets of a broadcast all write two lines of its slot.  A slot holds a bit for each of MAXCPUS, about
+ * 45 KiB a CPU.  Rejected: a list of live calls under the pool lock (see above); one slot for the machine (2008), where one slow call stalls all; a queue for each
  * pair of CPUs, which grows with the square; memory of the caller's, which forbids a post without a wait.
  */
 #include "xcall/xc_pool.h"
@@ -56,16 +71,24 @@ xc_queue_append(struct xc_queue *queue, struct xc_slot *slot)
 	queue->q_end = &slot->s_next;
 }
 
-static void
-xc_queue_remove(struct xc_queue *queue, struct xc_slot *slot)
+static struct xc_slot *
+xc_queue_take(struct xc_queue *queue)
 {
-	struct xc_slot **at;
+	struct xc_slot *slot = queue->q_first;
 
-	for (at = &queue->q_first; *at != slot; at = &(*at)->s_next)
-		KASSERT(*at != NULL);
-	*at = slot->s_next;
-	if (slot->s_next == NULL)
-		queue->q_end = at;
+	if (slot == NULL)
+		return NULL;
+	queue->q_first = slot->s_next;
+	if (queue->q_first == NULL)
+		queue->q_end = &queue->q_first;
+	return slot;
+}
+
+/* Its place in x_live. */
+static uint64_t
+xc_slot_bit(const struct xc_slot *slot)
+{
+	return UINT64_C(1) << (slot - slot->s_home->x_slot);
 }
 
 void
@@ -74,7 +97,6 @@ xc_pool_init(struct xc_cpu *xc)
 	mutex_init(&xc->x_pool_lock, MUTEX_DEFAULT, IPL_HIGH, "xcpool");
 	cv_init(&xc->x_freed, "xcslot");
 	xc_queue_init(&xc->x_free);
-	xc_queue_init(&xc->x_live);
 	for (unsigned i = 0; i < XC_SLOTS; i++) {
 		xc->x_slot[i].s_home = xc;
 		cv_init(&xc->x_slot[i].s_over, "xcwait");
@@ -89,25 +111,40 @@ xc_pool_take(struct xc_cpu *xc, bool may_sleep)
 	struct xc_slot *slot;
 
 	mutex_enter(&xc->x_pool_lock);
-	while ((slot = xc->x_free.q_first) == NULL) {
+	while ((slot = xc_queue_take(&xc->x_free)) == NULL) {
 		if (!may_sleep) {
 			mutex_exit(&xc->x_pool_lock);
 			return NULL;
 		}
 		cv_wait(&xc->x_freed, &xc->x_pool_lock);
 	}
-	xc_queue_remove(&xc->x_free, slot);
 	/* Relaxed: a hint for xcall/N, which decides under the lock. */
 	atomic_fetch_sub_explicit(&xc->x_nfree, 1, memory_order_relaxed);
-	KASSERT(slot->s_unfinished == 0 && slot->s_waiters == NULL);
+	KASSERT(slot->s_waiters == NULL);
 	return slot;
 }
 
+/* Relaxed, both: the state that makes the call live comes after them. */
 void
 xc_slot_target(struct xc_slot *slot, unsigned cpu)
 {
-	cpuset_add(&slot->s_todo, cpu);
-	slot->s_unfinished++;
+	atomic_fetch_or_explicit(
+	    &slot->s_todo[cpu / 64], UINT64_C(1) << cpu % 64, memory_order_relaxed);
+	atomic_fetch_add_explicit(&slot->s_unfinished, 1, memory_order_relaxed);
+}
+
+unsigned
+xc_slot_queued(const struct xc_slot *slot)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < CPUSET_WORDS; i++) {
+		uint64_t word = atomic_load_explicit(&slot->s_todo[i], memory_order_relaxed);
+
+		for (; word != 0; word &= word - 1)
+			n++;
+	}
+	return n;
 }
 
 uint64_t
@@ -126,37 +163,63 @@ xc_pool_publish(struct xc_slot *slot)
 {
 	struct xc_cpu *xc = slot->s_home;
 	uint64_t state = atomic_load_explicit(&slot->s_state, memory_order_relaxed);
-	uint64_t generation = xc_state_generation(state) + 1;
+	uint64_t generation = xc_state_generation(state) + 1, order;
 
 	KASSERTMSG(
 	    generation <= XC_GENERATION_MAX, "CPU %u: tickets are used up", xc->x_ci->ci_index);
-	KASSERT(state == xc_state_over(generation - 1) && slot->s_unfinished != 0);
-	/* Relaxed: who has the ticket got it from this CPU, after this. */
-	atomic_store_explicit(&slot->s_state, xc_state_live(generation), memory_order_relaxed);
-	xc_queue_append(&xc->x_live, slot);
-	atomic_fetch_add_explicit(&xc->x_posted, 1, memory_order_relaxed);
+	KASSERT(state == xc_state_over(generation - 1) &&
+	    atomic_load_explicit(&slot->s_unfinished, memory_order_relaxed) != 0);
+	order = atomic_load_explicit(&xc->x_posted, memory_order_relaxed) + 1;
+	atomic_store_explicit(&slot->s_order, order, memory_order_relaxed);
+	/* Release, state and count: pair with the acquires in xc_slot_begin(); the caller's stores before
+	 * the post are visible to the function.  The bit comes between them, and needs no order. */
+	atomic_store_explicit(&slot->s_state, xc_state_live(generation), memory_order_release);
+	atomic_fetch_or_explicit(&xc->x_live, xc_slot_bit(slot), memory_order_relaxed);
+	atomic_store_explicit(&xc->x_posted, order, memory_order_release);
 	return xc_slot_ticket(slot);
+}
+
+/* Whether a live call of `posted` or before has that target to begin yet; its order. */
+static bool
+xc_slot_holds(const struct xc_slot *slot, unsigned cpu, uint64_t posted, uint64_t *order)
+{
+	/* Acquire: pairs with xc_pool_publish().  The word of s_todo is read with acquire to stand before
+	 * the second look. */
+	uint64_t state = atomic_load_explicit(&slot->s_state, memory_order_acquire);
+	uint64_t todo = atomic_load_explicit(&slot->s_todo[cpu / 64], memory_order_acquire);
+
+	if (state != xc_state_live(xc_state_generation(state)) || (todo >> cpu % 64 & 1) == 0 ||
+	    atomic_load_explicit(&slot->s_state, memory_order_relaxed) != state)
+		return false;
+	/* From here on the call cannot end: it has yet to begin here. */
+	*order = atomic_load_explicit(&slot->s_order, memory_order_relaxed);
+	return *order <= posted;
 }
 
 struct xc_slot *
 xc_slot_begin(struct xc_cpu *sender, unsigned cpu, bool *more)
 {
+	/* Acquire: pairs with xc_pool_publish(): all calls up to this one are seen. */
+	uint64_t posted = atomic_load_explicit(&sender->x_posted, memory_order_acquire);
+	uint64_t live = atomic_load_explicit(&sender->x_live, memory_order_relaxed);
+	uint64_t first = UINT64_MAX, order;
 	struct xc_slot *found = NULL, *slot;
 
 	*more = false;
-	/* Acquire by the lock: pairs with the poster's exit from it, so the caller's stores before
-	 * the post are visible to the function. */
-	mutex_enter(&sender->x_pool_lock);
-	for (slot = sender->x_live.q_first; slot != NULL && !*more; slot = slot->s_next) {
-		if (!cpuset_has(&slot->s_todo, cpu))
+	for (; live != 0; live &= live - 1) {
+		slot = &sender->x_slot[__builtin_ctzll(live)];
+		if (!xc_slot_holds(slot, cpu, posted, &order))
 			continue;
-		if (found == NULL) {
-			cpuset_remove(&slot->s_todo, cpu);
+		*more = found != NULL;
+		if (order < first) {
+			first = order;
 			found = slot;
-		} else
-			*more = true;
+		}
 	}
-	mutex_exit(&sender->x_pool_lock);
+	/* Relaxed: what follows it is ordered by xc_slot_finish(). */
+	if (found != NULL)
+		atomic_fetch_and_explicit(
+		    &found->s_todo[cpu / 64], ~(UINT64_C(1) << cpu % 64), memory_order_relaxed);
 	return found;
 }
 
@@ -167,12 +230,12 @@ xc_slot_retire(struct xc_cpu *xc, struct xc_slot *slot)
 	uint64_t state = atomic_load_explicit(&slot->s_state, memory_order_relaxed);
 	struct xc_waiter *waiter;
 
-	KASSERT(cpuset_empty(&slot->s_todo));
+	KASSERT(xc_slot_queued(slot) == 0);
 	/* A dump must not show what was called once. */
 	slot->s_func = NULL;
 	slot->s_arg1 = slot->s_arg2 = NULL;
 	/* Release: pairs with the acquire in xc_slot_life().  What the other targets did is ordered
-	 * before by the lock under which they counted down. */
+	 * before by the count that they passed through. */
 	atomic_store_explicit(
 	    &slot->s_state, xc_state_over(xc_state_generation(state)), memory_order_release);
 	cv_broadcast(&slot->s_over);
@@ -180,7 +243,7 @@ xc_slot_retire(struct xc_cpu *xc, struct xc_slot *slot)
 		xc_thread_wake(waiter->w_server);
 	slot->s_waiters = NULL;
 
-	xc_queue_remove(&xc->x_live, slot);
+	atomic_fetch_and_explicit(&xc->x_live, ~xc_slot_bit(slot), memory_order_relaxed);
 	xc_queue_append(&xc->x_free, slot);
 	/* Sequentially consistent, both: pair with xc_thread_wait_slot(), which sets x_server_wants
 	 * before it reads x_nfree. */
@@ -194,11 +257,15 @@ void
 xc_slot_finish(struct xc_slot *slot)
 {
 	struct xc_cpu *xc = slot->s_home;
+	/* Release for this target's effects, acquire for those of the others: the last one passes all on.
+	 * Who is not the last must not touch the slot after this. */
+	unsigned left = atomic_fetch_sub_explicit(&slot->s_unfinished, 1, memory_order_acq_rel);
 
+	KASSERT(left != 0);
+	if (left != 1)
+		return;
 	mutex_enter(&xc->x_pool_lock);
-	KASSERT(slot->s_unfinished != 0);
-	if (--slot->s_unfinished == 0)
-		xc_slot_retire(xc, slot);
+	xc_slot_retire(xc, slot);
 	mutex_exit(&xc->x_pool_lock);
 }
 
@@ -223,14 +290,12 @@ xc_slot_life(const struct xc_slot *slot, uint64_t ticket)
 }
 
 bool
-xc_slot_waits_for(struct xc_slot *slot, uint64_t ticket, unsigned cpu)
+xc_slot_waits_for(const struct xc_slot *slot, uint64_t ticket, unsigned cpu)
 {
-	bool waits;
+	uint64_t order;
 
-	mutex_enter(&slot->s_home->x_pool_lock);
-	waits = xc_slot_life(slot, ticket) == XC_LIVE && cpuset_has(&slot->s_todo, cpu);
-	mutex_exit(&slot->s_home->x_pool_lock);
-	return waits;
+	return xc_slot_life(slot, ticket) == XC_LIVE &&
+	    xc_slot_holds(slot, cpu, UINT64_MAX, &order) && xc_slot_ticket(slot) == ticket;
 }
 
 bool

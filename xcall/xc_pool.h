@@ -28,6 +28,8 @@ struct xc_slot *xc_slot_begin(struct xc_cpu *sender, unsigned cpu, bool *more);
 /* A target has returned.  The last one ends the call and wakes all who wait for that. */
 void xc_slot_finish(struct xc_slot *slot);
 
+/* How many targets have not begun. */
+unsigned xc_slot_queued(const struct xc_slot *slot);
 /* The ticket of a live call. */
 uint64_t xc_slot_ticket(const struct xc_slot *slot);
 /* The slot that a ticket names; NULL when there is none.  Any context. */
@@ -35,7 +37,7 @@ struct xc_slot *xc_slot_lookup(uint64_t ticket);
 /* Acquire, when the call is over: pairs with xc_slot_finish().  Any context. */
 enum xc_life xc_slot_life(const struct xc_slot *slot, uint64_t ticket);
 /* Whether `cpu` is a target of the live call and has not begun it. */
-bool xc_slot_waits_for(struct xc_slot *slot, uint64_t ticket, unsigned cpu);
+bool xc_slot_waits_for(const struct xc_slot *slot, uint64_t ticket, unsigned cpu);
 /* The end of the call will wake that xcall/N; false when it is over already. */
 bool xc_slot_enlist(struct xc_slot *slot, uint64_t ticket, struct xc_waiter *waiter);
 void xc_slot_delist(struct xc_slot *slot, struct xc_waiter *waiter);

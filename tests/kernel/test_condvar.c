@@ -24,7 +24,6 @@
 #define CONDVAR_CREW 16
 /* Turns of ping and pong, over all pairs of CPUs together. */
 #define CONDVAR_TURNS 100000
-/* A vector of the tests' own, in the class below the kernel's. */
 
 enum { LOW = PRI_USER + 9, MIDDLE = PRI_USER + 39, HIGH = PRI_KERNEL + 10 };
 

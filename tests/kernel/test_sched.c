@@ -23,7 +23,6 @@
 /* A hang detector: an emulated CPU on a loaded host can lose seconds, never a minute. */
 #define SCHED_HANG_NS (60000 * MS)
 #define SCHED_CREW 16
-/* A vector of the tests' own, in the class below the kernel's. */
 
 enum { LOW = PRI_USER + 9, MIDDLE = PRI_USER + 39, HIGH = PRI_KERNEL + 10 };
 
