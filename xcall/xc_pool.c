@@ -17,10 +17,10 @@
  * one sender and one target even when posts from an interrupt overtake the notification of the thread below it:
  *
  *	sender, under p				target (xc_slot_begin)
- *	fills the slot, s_order = n		posted = x_posted, acquire
+ *	fills s_todo, release; s_order = n	posted = x_posted, acquire
  *	s_state = live(g), release		for each slot in x_live:
  *	x_live gets its bit			    s_state read, acquire: live(g)
- *	x_posted = n, release			    its bit in s_todo, s_order
+ *	x_posted = n, release			    its bit in s_todo, acquire
  *	enters the inbox			    s_state read again: the same, or passed over
  *
  * Whatever was posted up to `posted` is seen; what is newer is passed over, lest it be taken before an older
@@ -46,8 +46,9 @@
  * Limits
  *
  * The targets of a broadcast all write two lines of its slot.  A slot holds a bit for each of MAXCPUS, about
- * 45 KiB a CPU.  Rejected: a list of live calls under the pool lock (see above); one slot for the machine (2008), where one slow call stalls all; a queue for each
- * pair of CPUs, which grows with the square; memory of the caller's, which forbids a post without a wait.
+ * 45 KiB a CPU.  Rejected: a list of live calls under the pool lock (see above); one slot for the machine
+ * (2008), where one slow call stalls all; a queue for each pair of CPUs, which grows with the square; memory
+ * of the caller's, which forbids a post without a wait.
  */
 #include "xcall/xc_pool.h"
 
@@ -124,12 +125,14 @@ xc_pool_take(struct xc_cpu *xc, bool may_sleep)
 	return slot;
 }
 
-/* Relaxed, both: the state that makes the call live comes after them. */
 void
 xc_slot_target(struct xc_slot *slot, unsigned cpu)
 {
+	/* Release: pairs with the acquire of the same word in xc_slot_holds().  Who sees this bit must not
+	 * see, at its second look, the state of the call that the slot held before. */
 	atomic_fetch_or_explicit(
-	    &slot->s_todo[cpu / 64], UINT64_C(1) << cpu % 64, memory_order_relaxed);
+	    &slot->s_todo[cpu / 64], UINT64_C(1) << cpu % 64, memory_order_release);
+	/* Relaxed: the state that makes the call live comes after it. */
 	atomic_fetch_add_explicit(&slot->s_unfinished, 1, memory_order_relaxed);
 }
 
@@ -151,7 +154,8 @@ uint64_t
 xc_slot_ticket(const struct xc_slot *slot)
 {
 	struct xc_cpu *xc = slot->s_home;
-	/* Relaxed: the caller posted the call or runs it, both of which took the pool lock. */
+	/* Relaxed: the caller posts the call, or is a target that has not returned; so it is live, and the
+	 * word stands still. */
 	uint64_t state = atomic_load_explicit(&slot->s_state, memory_order_relaxed);
 
 	return xc_ticket_make(
@@ -183,8 +187,8 @@ xc_pool_publish(struct xc_slot *slot)
 static bool
 xc_slot_holds(const struct xc_slot *slot, unsigned cpu, uint64_t posted, uint64_t *order)
 {
-	/* Acquire: pairs with xc_pool_publish().  The word of s_todo is read with acquire to stand before
-	 * the second look. */
+	/* Acquire, state: pairs with xc_pool_publish().  Acquire, todo: pairs with xc_slot_target(), and
+	 * stands before the second look. */
 	uint64_t state = atomic_load_explicit(&slot->s_state, memory_order_acquire);
 	uint64_t todo = atomic_load_explicit(&slot->s_todo[cpu / 64], memory_order_acquire);
 

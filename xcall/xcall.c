@@ -19,8 +19,9 @@
  *	xc_slot_finish()	the last target ends the call and wakes who waits
  *	xc_wait()		sees the end of this very call
  *
- * No lock is global and no two senders share one; a sender and its target share the sender's pool lock and
- * the target's inbox lock, each for a few instructions with interrupts off.  Nothing allocates.
+ * No lock is global and no two senders share one.  A sender and the last target of its call share the sender's
+ * pool lock, all senders to a target the target's inbox lock, each for a few instructions with interrupts
+ * off.  Nothing allocates.
  *
  * A post is not preempted between making the call live and telling its last target: a function may spin until
  * its fellows on the other CPUs have begun, and on this one it takes the CPU at once.

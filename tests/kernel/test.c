@@ -63,16 +63,16 @@ unsigned
 test_vector(intr_handler_t handler)
 {
 	static intr_handler_t established[TEST_VECTORS];
-	unsigned i = 0;
 
-	while (i < TEST_VECTORS && established[i] != handler && established[i] != NULL)
-		i++;
-	KASSERTMSG(i < TEST_VECTORS, "the tests want more than %u vectors", TEST_VECTORS);
-	if (established[i] == NULL) {
-		established[i] = handler;
-		intr_establish(TEST_VECTOR_FIRST + i, handler, NULL, "test");
+	for (unsigned i = 0; i < TEST_VECTORS; i++) {
+		if (established[i] == NULL) {
+			established[i] = handler;
+			intr_establish(TEST_VECTOR_FIRST + i, handler, NULL, "test");
+		}
+		if (established[i] == handler)
+			return TEST_VECTOR_FIRST + i;
 	}
-	return TEST_VECTOR_FIRST + i;
+	panic("the tests want more than %u vectors", TEST_VECTORS);
 }
 
 /* Whether `suite` stands in the comma-separated list. */
