@@ -11,6 +11,7 @@ job_t job[JOBS];
 byte jobs;
 byte callers_done;
 #define COMPLETE(j) (job[j].ran == job[j].want)
+#define ENDED(j) (job[j].want == 0)
 
 /* The function of job j begins on CPU `me`: a target, for the first time, the sender's oldest one for it. */
 inline begin_job(j, me)
@@ -27,11 +28,16 @@ inline begin_job(j, me)
 	ADD(job[j].begun, me)
 }
 
-/* It returns.  Complete jobs all look alike, so that the search need not tell them apart. */
+/* It returns. */
 inline end_job(j, me)
 {
 	assert(HAS(job[j].begun, me) && !HAS(job[j].ran, me));
-	ADD(job[j].ran, me);
+	ADD(job[j].ran, me)
+}
+
+/* Its call is over.  Jobs that were complete then all look alike, so that the search need not tell them apart. */
+inline forget(j)
+{
 	if
 	:: COMPLETE(j) ->
 		job[j].kind = 0; job[j].sender = 0;
@@ -40,7 +46,7 @@ inline end_job(j, me)
 	fi
 }
 
-/* When nothing moves any more, every job has run on all its targets. */
+/* When nothing moves any more, every job has run on all its targets, and its call is over. */
 active proctype judge()
 {
 	byte j;
@@ -49,5 +55,10 @@ active proctype judge()
 	do
 	:: j == jobs -> break
 	:: else -> assert(COMPLETE(j)); j++
+	od;
+	j = 0;
+	do
+	:: j == CPUS -> break
+	:: else -> assert(live[j] == 0); j++
 	od
 }

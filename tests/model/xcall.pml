@@ -3,13 +3,15 @@
  * of senders, one thread xcall/N a CPU (`server`), completion by the slot's generation.
  *
  * A critical section is one step (`atomic`), because all that it touches is guarded by its mutex; what runs
- * between two sections is between two steps.  README.md says which function each part stands for, and what is
- * left out.  Every -D below the settings restores a defect, and the model then fails.
+ * between two sections is between two steps.  A target searches its calls, and counts itself out, without a lock:
+ * there every access that others can come between is a step (pool.pml).  README.md says which function each part
+ * stands for, and what is left out.  Every -D below the settings restores a defect, and the model then fails.
  *
- * Settings: CPUS; ONLINE, the set of those that run; CALLERS, each on CPU HOME(i), posting ROUNDS calls, a unicast to
- * any CPU or a broadcast; SLOTS a CPU; DEPTH of nested serving.  What the functions do: nothing; MIXED: post in turn, or
- * not; CALLING: unicasts only, whose functions call the next CPU and wait; RING: broadcasts of such; BARRIERS: CPU 1
- * runs barriers.  WATCHER: a thread more that waits for a caller's ticket.
+ * Settings: CPUS; ONLINE, the set of those that run; CALLERS, each on CPU HOME(i), posting ROUNDS calls, a unicast
+ * to any CPU or a broadcast; SLOTS a CPU; DEPTH of nested serving.  What the functions do: nothing; MIXED: post in
+ * turn, or not; CALLING: unicasts only, whose functions call the next CPU and wait; RING: broadcasts of such;
+ * BARRIERS: CPU 1 runs barriers.  WATCHER: a thread more that waits for a caller's ticket.  POST_ONLY: callers do not
+ * wait; ONE_WAY: unicasts go to CPU 1, broadcasts are caller 1's.  FINE: see pool.pml; AT_ONCE: a search is one step.
  */
 #ifndef CPUS
 #define CPUS 3
@@ -54,19 +56,8 @@
 #define CALLS_ON 2
 #define BARRIER 3
 
-typedef slot_t {
-	byte generation;	/* of the call that is live, or will be next */
-	bool live;
-	byte job;		/* the words of the call: function and arguments */
-	byte todo;		/* targets that have not begun */
-	byte unfinished;	/* how many have not returned */
-	byte sleepers;		/* callers asleep on s_over */
-	byte servers;		/* xcall/N that wait for it */
-};
-slot_t slot[CPUS * SLOTS];
-#define SLOT(cpu, k) ((cpu) * SLOTS + (k))
-#define SENDER(x) ((x) / SLOTS)
-
+byte posted[CPUS];		/* pool: the order of the latest call */
+byte live[CPUS];		/* which of its slots are */
 byte senders[CPUS];		/* inbox: who may have something for this CPU */
 bool server_sleeps[CPUS];
 byte freed_sleepers[CPUS];	/* callers asleep on x_freed */
@@ -74,92 +65,13 @@ byte freed_sleepers[CPUS];	/* callers asleep on x_freed */
 bool server_wants[CPUS];	/* so does its server */
 #endif
 
-#ifdef SHARED_DONE
-byte posted, done;
-#define TICKET posted
-#define OVER(x, ticket) (done >= ticket)
-#else
-#define TICKET slot[x].generation
-#ifdef NO_GENERATION
-#define OVER(x, ticket) (!slot[x].live)
-#else
-#define OVER(x, ticket) (slot[x].generation != ticket)
-#endif
-#endif
-
 #include "truth.pml"
+#include "pool.pml"
 
 #ifdef WATCHER
 bool handed;			/* caller 0's latest ticket */
 byte handed_slot, handed_ticket, handed_job;
 #endif
-
-/* The oldest live call of sender `from` that has CPU `me` to do: x, or NONE; `more` when it is not the only. */
-inline oldest(from, me)
-{
-	x = NONE;
-	more = false;
-	k = 0;
-	do
-	:: k == SLOTS -> break
-	:: else ->
-		if
-		:: HAS(slot[SLOT(from, k)].todo, me) ->
-			more = (x != NONE);
-			if
-#ifdef NEWEST_FIRST
-			:: x == NONE || slot[SLOT(from, k)].job > slot[x].job -> x = SLOT(from, k)
-#else
-			:: x == NONE || slot[SLOT(from, k)].job < slot[x].job -> x = SLOT(from, k)
-#endif
-			:: else
-			fi
-		:: else
-		fi;
-		k++
-	od;
-	k = 0
-}
-
-/* xc_slot_take: a free slot of CPU `from` for a call to `set`, filled; x, or NONE. */
-inline fill(from, set, what)
-{
-	x = NONE;
-	k = 0;
-	do
-	:: k == SLOTS -> break
-	:: k < SLOTS && !slot[SLOT(from, k)].live -> x = SLOT(from, k); break
-	:: k < SLOTS && slot[SLOT(from, k)].live -> k++
-	od;
-	k = 0;
-	if
-	:: x != NONE ->
-		mine = jobs;
-		jobs++;
-		job[mine].kind = what;
-		job[mine].want = set;
-		job[mine].sender = from;
-		slot[x].live = true;
-		slot[x].job = mine;
-		slot[x].todo = set;
-#ifdef DROP_SELF
-		if
-		:: set == ONLINE -> REMOVE(slot[x].todo, from)
-		:: else
-		fi;
-#endif
-		do
-		:: k == CPUS -> break
-		:: else -> slot[x].unfinished = slot[x].unfinished + HAS(slot[x].todo, k); k++
-		od;
-		k = 0;
-#ifdef SHARED_DONE
-		posted = posted + slot[x].unfinished;
-#endif
-		ticket = TICKET
-	:: else
-	fi
-}
 
 /* xc_thread_notify for each target: puts `from` into its inbox, and wakes its server when that was empty. */
 inline notify(from, set)
@@ -193,33 +105,6 @@ inline notify(from, set)
 		fi
 	   }
 	od
-}
-
-/* The call in slot x is over: its generation passes, and whoever waits for it is woken. */
-inline end_call()
-{
-	slot[x].generation++;
-#ifdef WAKE_ONE
-	slot[x].sleepers = slot[x].sleepers & (slot[x].sleepers - 1);
-#else
-	slot[x].sleepers = 0;
-#endif
-	wake = slot[x].servers;
-	slot[x].servers = 0
-}
-
-inline free_slot()
-{
-	slot[x].live = false;
-#ifndef NO_FREED_SIGNAL
-	freed_sleepers[SENDER(x)] = freed_sleepers[SENDER(x)] & (freed_sleepers[SENDER(x)] - 1);
-#if defined(BARRIERS) && !defined(NO_WANTS)
-	if
-	:: server_wants[SENDER(x)] -> ADD(wake, SENDER(x))
-	:: else
-	fi
-#endif
-#endif
 }
 
 /* cv_signal on the inbox of every server in `wake`. */
@@ -285,7 +170,7 @@ proctype server(byte me)
 	byte depth;				/* functions on the stack that wait */
 	byte stack_x[DEPTH], stack_job[DEPTH];	/* what they are */
 	byte wait_x[DEPTH], wait_ticket[DEPTH], wait_job[DEPTH];	/* what they wait for */
-	byte from, x, k, t, ticket, mine, now, wake, next;
+	byte from, x, k, t, ticket, mine, now, wake, next, latest, looks, seen;
 	bool more;
 #ifdef BARRIERS
 	bool wanted[DEPTH];
@@ -321,10 +206,14 @@ take:	atomic {	/* xc_inbox_take: any sender, which is more than taking turns */
 		REMOVE(senders[me], from)
 #endif
 	};
-	atomic {	/* xc_slot_begin */
-		oldest(from, me);
+#ifdef AT_ONCE
+	atomic {
+#endif
+	search(from, me);		/* xc_slot_begin */
+claim:	atomic {
 		if
 		:: x != NONE ->
+			assert(HAS(job[slot[x].job].want, me));
 			REMOVE(slot[x].todo, me);
 #ifdef EARLY
 			if
@@ -340,22 +229,18 @@ take:	atomic {	/* xc_inbox_take: any sender, which is more than taking turns */
 #endif
 		:: else
 		fi;
-#ifndef SCAN_THEN_CLEAR
-		if
-		:: x == NONE -> x = 0; from = 0; goto look
-		:: x != NONE && !more -> goto begin
-		:: else
-		fi
-#endif
-	};
 #ifdef SCAN_THEN_CLEAR
+	};
 	atomic {
 		REMOVE(senders[me], from);
+#endif
 		if
 		:: x == NONE -> x = 0; from = 0; goto look
 		:: x != NONE && !more -> goto begin
 		:: else
 		fi
+	};
+#ifdef AT_ONCE
 	};
 #endif
 	atomic {
@@ -380,7 +265,7 @@ begin:	atomic {	/* the words of the call are read; the function begins */
 	};
 post:	atomic {
 		next = (job[now].kind == BARRIER -> ONLINE : BIT((me + 1) % CPUS));
-		fill(me, next, PLAIN);
+		make(me, next, PLAIN);
 		if
 		:: x == NONE ->
 			next = 0;
@@ -392,7 +277,8 @@ post:	atomic {
 #endif
 			goto unstack		/* EBUSY */
 		:: else
-		fi
+		fi;
+		publish(me, next)
 #endif
 	};
 #ifdef NESTING
@@ -446,23 +332,30 @@ unstack:	x = stack_x[depth];
 		stack_x[depth] = 0; ticket = 0; mine = 0
 	};
 
-finish:	atomic {	/* the function returns; xc_slot_finish, xc_slot_retire */
+finish:	atomic {	/* the function returns; xc_slot_finish */
 		end_job(now, me);
 		now = 0;
 		slot[x].unfinished--;
 #ifdef SHARED_DONE
 		done++;
 #endif
+#ifdef COUNT_APART
+	};
+	atomic {
+#endif
 		if
-		:: slot[x].unfinished == 0 ->
+		:: slot[x].unfinished != 0 -> x = 0; goto look
+		:: else
+		fi
+	};
+	atomic {	/* xc_slot_retire */
+		UNLOCKED(SENDER(x)) ->
 #ifndef EARLY
-			end_call();
+		end_call();
 #endif
 #ifndef REUSE_EARLY
-			free_slot();
+		free_slot();
 #endif
-		:: else
-		fi;
 		x = 0;
 		if
 		:: wake == 0 -> goto look
@@ -484,9 +377,9 @@ inline wait_for(x, ticket, j, self)
 		atomic { ADD(slot[x].sleepers, self) };
 #else
 	:: atomic {
-		!OVER(x, ticket) ->
+		!OVER(x, ticket) && UNLOCKED(SENDER(x)) ->
 		ADD(slot[x].sleepers, self);
-		assert(!COMPLETE(j))
+		assert(!ENDED(j))
 	   };
 #endif
 	   !HAS(slot[x].sleepers, self)
@@ -512,6 +405,11 @@ proctype caller(byte me)
 			:: me != 0 -> set = ONLINE
 			:: me != 0 -> any_cpu(); set = BIT(t); t = 0
 			fi;
+#elif defined(ONE_WAY)
+			if
+			:: me != 0 -> set = ONLINE
+			:: set = BIT(1)
+			fi;
 #else
 			if
 			:: set = ONLINE
@@ -533,11 +431,15 @@ proctype caller(byte me)
 #endif
 		};
 		do
-		:: atomic {	/* xc_pool_take, xc_pool_publish */
-			fill(HOME(me), set, what);
+		:: atomic {	/* xc_unicast, xc_broadcast */
+			UNLOCKED(HOME(me)) ->
+			make(HOME(me), set, what);
 			if
 			:: x != NONE ->
 				what = 0;
+#ifndef FINE
+				publish(HOME(me), set);
+#endif
 #ifdef WATCHER
 				if
 				:: me == 0 ->
@@ -552,10 +454,15 @@ proctype caller(byte me)
 		   };
 		   !HAS(freed_sleepers[HOME(me)], me)
 		od;
+#ifdef FINE
+		publish(HOME(me), set);
+#endif
 		notify(HOME(me), set);
 		if
 		:: goto next				/* nobody waits for it */
+#ifndef POST_ONLY
 		:: wait_for(x, ticket, mine, me)
+#endif
 		fi;
 next:
 		atomic { set = 0; what = 0; x = 0; ticket = 0; mine = 0; round++ }
