@@ -41,7 +41,7 @@ cpu_attach(struct cpu_info *ci)
 bool
 cpu_online(const struct cpu_info *ci)
 {
-	/* Acquire: pairs with cpu_set_online(). */
+	/* Acquire: pairs with cpu_set_online() and cpu_set_offline(). */
 	return atomic_load_explicit(&ci->ci_online, memory_order_acquire);
 }
 
@@ -57,17 +57,45 @@ cpu_set_online(void)
 	atomic_fetch_add_explicit(&cpu_nonline, 1, memory_order_release);
 }
 
+void
+cpu_set_offline(void)
+{
+	struct cpu_info *ci = curcpu();
+
+	KASSERTMSG(cpu_online(ci) && !machine_intr_enabled(), "CPU %u", ci->ci_index);
+	/* The count first: who sees the CPU offline may restart it, which counts it again. */
+	atomic_fetch_sub_explicit(&cpu_nonline, 1, memory_order_release);
+	/* Release: pairs with cpu_online(); nothing of what this CPU did comes behind it. */
+	atomic_store_explicit(&ci->ci_online, false, memory_order_release);
+}
+
 unsigned
 cpu_online_count(void)
 {
-	/* Acquire: pairs with cpu_set_online(). */
+	/* Acquire: pairs with cpu_set_online() and cpu_set_offline(). */
 	return atomic_load_explicit(&cpu_nonline, memory_order_acquire);
+}
+
+unsigned
+cpu_distance(const struct cpu_info *a, const struct cpu_info *b)
+{
+	if (a == b)
+		return 0;
+	if (a->ci_package_id != b->ci_package_id)
+		return 3;
+	return a->ci_core_id == b->ci_core_id ? 1 : 2;
 }
 
 bool
 cpu_intr_p(void)
 {
 	return curcpu()->ci_intr_depth != 0;
+}
+
+bool
+cpu_softintr_p(void)
+{
+	return curcpu()->ci_softint.sic_level != 0;
 }
 
 bool

@@ -8,7 +8,9 @@
 #define ENOMEM 12
 #define EBUSY 16
 #define EINVAL 22
+#define EOPNOTSUPP 45
 #define ETIMEDOUT 60
 #define EHOSTDOWN 64
+#define ECANCELED 87
 
 #endif

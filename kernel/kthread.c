@@ -16,6 +16,7 @@
 #include "kernel/kthread.h"
 
 #include <stdarg.h>
+#include <stddef.h>
 
 #include "kernel/clock.h"
 #include "kernel/cpu.h"
@@ -43,13 +44,17 @@ static _Atomic unsigned kthread_last_id;
 static void
 kthread_init(lwp_t *l, struct cpu_info *ci, pri_t pri)
 {
-	memset(l, 0, sizeof(*l));
+	size_t state = offsetof(lwp_t, l_state), behind = state + sizeof(l->l_state);
+
+	/* Whoever watched the last owner of this memory for a mutex may still look at l_state. */
+	atomic_store_explicit(&l->l_state, LS_IDLE, memory_order_relaxed);
+	memset(l, 0, state);
+	memset((char *)l + behind, 0, sizeof(*l) - behind);
 	l->l_cpu = ci;
 	l->l_base_pri = l->l_pri = pri;
 	l->l_sleep_until_ns = SLEEPQ_FOREVER;
 	/* Relaxed: only that no two get the same. */
 	l->l_id = atomic_fetch_add_explicit(&kthread_last_id, 1, memory_order_relaxed) + 1;
-	atomic_init(&l->l_state, LS_IDLE);
 	atomic_init(&l->l_queue, NULL);
 	atomic_init(&l->l_blocked_on, NULL);
 	sleepq_init(&l->l_joinq, &kthread_lock);
@@ -84,6 +89,7 @@ kthread_create_idle(struct cpu_info *ci)
 	lwp_t *l = kmem_boot_alloc(sizeof(*l));
 
 	kthread_init(l, ci, PRI_IDLE);
+	l->l_flags = KTHREAD_SERVICE;
 	snprintf(l->l_name, sizeof(l->l_name), "idle/%u", ci->ci_index);
 	spinlock_enter(&kthread_lock);
 	kthread_link(l);
@@ -91,16 +97,48 @@ kthread_create_idle(struct cpu_info *ci)
 	return l;
 }
 
-/* The online CPU with the fewest threads.  kthread_lock held. */
+/* kthread_lock held. */
+static bool
+kthread_open(const struct cpu_info *ci)
+{
+	return cpu_online(ci) && !ci->ci_closed;
+}
+
+/* The open CPU with the fewest threads.  kthread_lock held. */
 static struct cpu_info *
 kthread_place(void)
 {
 	struct cpu_info *ci, *best = NULL;
 
 	CPU_INFO_FOREACH(ci)
-		if (cpu_online(ci) && (best == NULL || ci->ci_nthreads < best->ci_nthreads))
+		if (kthread_open(ci) && (best == NULL || ci->ci_nthreads < best->ci_nthreads))
 			best = ci;
 	return best;
+}
+
+/* Binds the new thread to its CPU, chosen here if there is none yet; false when that takes no threads. */
+static bool
+kthread_bind(lwp_t *l)
+{
+	bool open;
+
+	spinlock_enter(&kthread_lock);
+	if (l->l_cpu == NULL)
+		l->l_cpu = kthread_place();
+	open = kthread_open(l->l_cpu);
+	if (open)
+		kthread_link(l);
+	spinlock_exit(&kthread_lock);
+	return open;
+}
+
+/* Gives back an unlinked thread with its stack; a stale handle finds a thread that cannot be
+ * joined. */
+static void
+kthread_free(lwp_t *l)
+{
+	l->l_flags = 0;
+	kmem_stack_free(l->l_stack);
 }
 
 static void
@@ -122,7 +160,7 @@ kthread_create(pri_t pri, int flags, struct cpu_info *ci, void (*func)(void *), 
 	va_list ap;
 
 	KASSERT(!cpu_intr_p() && func != NULL);
-	if (pri <= PRI_IDLE || pri >= PRI_COUNT || (ci != NULL && !cpu_online(ci)))
+	if (pri <= PRI_IDLE || pri >= PRI_COUNT)
 		return EINVAL;
 	if ((stack = kmem_stack_alloc()) == NULL)
 		return ENOMEM;
@@ -137,11 +175,10 @@ kthread_create(pri_t pri, int flags, struct cpu_info *ci, void (*func)(void *), 
 	va_end(ap);
 	l->l_sp = machine_thread_prepare((uintptr_t)l, kthread_begin, l);
 
-	spinlock_enter(&kthread_lock);
-	if (ci == NULL)
-		l->l_cpu = kthread_place();
-	kthread_link(l);
-	spinlock_exit(&kthread_lock);
+	if (!kthread_bind(l)) {
+		kthread_free(l);
+		return EINVAL;
+	}
 	if (lp != NULL)
 		*lp = l;
 	sched_lock(l);
@@ -160,15 +197,6 @@ kthread_exit(int code)
 	if (l->l_held != NULL)
 		panic("kthread_exit: %s holds mutex %s", l->l_name, l->l_held->mtx_name);
 	sched_exit();
-}
-
-/* Gives back an unlinked thread with its stack; a stale handle finds a thread that cannot be
- * joined. */
-static void
-kthread_free(lwp_t *l)
-{
-	l->l_flags = 0;
-	kmem_stack_free(l->l_stack);
 }
 
 void
@@ -273,4 +301,29 @@ kthread_stats(lwp_t *l, uint64_t *run_ns, uint64_t *switches, uint64_t *preempte
 	*switches = l->l_switches;
 	*preempted = l->l_preempted;
 	sched_unlock(l);
+}
+
+int
+kthread_close_cpu(struct cpu_info *ci, char busy[LWP_NAME_BYTES])
+{
+	const lwp_t *l;
+
+	spinlock_enter(&kthread_lock);
+	for (l = kthread_all; l != NULL; l = l->l_all_next)
+		if (l->l_cpu == ci && !l->l_exited && (l->l_flags & KTHREAD_SERVICE) == 0)
+			break;
+	if (l != NULL)
+		memcpy(busy, l->l_name, LWP_NAME_BYTES);
+	else
+		ci->ci_closed = true;
+	spinlock_exit(&kthread_lock);
+	return l != NULL ? EBUSY : 0;
+}
+
+void
+kthread_open_cpu(struct cpu_info *ci)
+{
+	spinlock_enter(&kthread_lock);
+	ci->ci_closed = false;
+	spinlock_exit(&kthread_lock);
 }

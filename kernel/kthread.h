@@ -11,11 +11,17 @@
 /* kthread_create(9) flags. */
 #define KTHREAD_MPSAFE 0x01   /* accepted for its callers' sake: all threads are */
 #define KTHREAD_MUSTJOIN 0x04 /* stays a zombie until kthread_join() */
+/*
+ * Serves its CPU and stays with it when it goes offline: then it does not run until the CPU is back.
+ *  - By the time the CPU leaves, the thread's clients have seen to it that it has nothing to do: it holds no
+ *    mutex, and sleeps without a deadline or is about to.
+ */
+#define KTHREAD_SERVICE 0x08
 
 /*
  * Makes a thread that runs func(arg) on `ci` (NULL: the online CPU with the fewest threads) and
  * sets it going.  Stores its handle in *l, if that is not NULL, before it runs.  0, EINVAL
- * (priority out of band, CPU not online), or ENOMEM.  Thread context, or the boot CPU during
+ * (priority out of band, CPU not online or leaving), or ENOMEM.  Thread context, or the boot CPU during
  * bring-up.
  */
 int kthread_create(pri_t pri, int flags, struct cpu_info *ci, void (*func)(void *), void *arg,
@@ -34,6 +40,15 @@ void kthread_foreach(void (*visit)(lwp_t *, void *), void *arg);
 /* A thread's time on the CPU up to now, how often it went there, and how often it was taken off
  * while it wanted to run.  Also in kthread_foreach(). */
 void kthread_stats(lwp_t *l, uint64_t *run_ns, uint64_t *switches, uint64_t *preempted);
+
+/*
+ * For CPUs that come and go: closed, a CPU takes no new threads.  Closing is EBUSY, and `busy` the name of one
+ * of them, while threads other than service threads are bound to it, those that only wait for their
+ * joiner not counted.
+ */
+int kthread_close_cpu(struct cpu_info *ci, char busy[LWP_NAME_BYTES])
+    __attribute__((warn_unused_result));
+void kthread_open_cpu(struct cpu_info *ci);
 
 /* For sched.c: the thread that CPU's bring-up context becomes; a thread that left its stack for
  * good. */

@@ -43,6 +43,15 @@ bool machine_send_nmi(struct cpu_info *ci);
 /* Ends the interrupt in service. */
 void machine_intr_eoi(void);
 
+/* --- CPUs that come and go --------------------------------------------------------------------- */
+
+/* Closes this CPU's local interrupts, takes those that are pending, calls cpu_set_offline(), and halts in a place
+ * that NMIs and INITs do not disturb.  Interrupts off, nothing to run, the timer stopped. */
+_Noreturn void machine_cpu_park(void);
+/* Has a parked CPU run ap_main() again, as at boot; NULL once it is online, or a sentence that says why
+ * it is not, after seconds at most.  A thread on another CPU, one at a time. */
+const char *machine_cpu_restart(struct cpu_info *ci) __attribute__((warn_unused_result));
+
 /* --- the local timer of this CPU (timer.h) ------------------------------------------------------ */
 
 /* What the registers of this CPU's local timer hold. */

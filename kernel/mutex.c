@@ -190,10 +190,10 @@ mutex_mark_waiters(kmutex_t *mtx, lwp_t *l)
 	for (;;) {
 		uintptr_t want = word == 0 ? (uintptr_t)l : word | MUTEX_WAITERS;
 
-		/* Acquire: pairs with the release in mutex_exit(), for the case that it was free.
-		 * */
+		/* Acquire: pairs with the release in mutex_exit(), for the case that it was free; else with that
+		 * of whoever took it, whose lwp_t is looked at next.  Release: the same from the other side. */
 		if (atomic_compare_exchange_weak_explicit(
-			&mtx->mtx_owner, &word, want, memory_order_acquire, memory_order_relaxed))
+			&mtx->mtx_owner, &word, want, memory_order_acq_rel, memory_order_relaxed))
 			return word != 0;
 	}
 }
@@ -254,9 +254,9 @@ static bool
 mutex_take(kmutex_t *mtx, lwp_t *l, uintptr_t *word)
 {
 	*word = 0;
-	/* Acquire: pairs with the release in mutex_exit(). */
+	/* Acquire: pairs with the release in mutex_exit().  Release: pairs with mutex_mark_waiters(). */
 	if (!atomic_compare_exchange_strong_explicit(
-		&mtx->mtx_owner, word, (uintptr_t)l, memory_order_acquire, memory_order_relaxed))
+		&mtx->mtx_owner, word, (uintptr_t)l, memory_order_acq_rel, memory_order_relaxed))
 		return false;
 	mutex_held_add(l, mtx);
 	return true;

@@ -4,7 +4,7 @@
  * A mutex made with IPL_NONE is adaptive: the contender spins while the owner runs on another CPU
  * and sleeps otherwise; the owner inherits the priority of its best waiter, through chains.
  * Release hands the mutex to the best waiter, so nobody overtakes a sleeper.  Made with any other
- * IPL it is a spin mutex: interrupts are off while it is held.
+ * IPL, soft levels included, it is a spin mutex: interrupts are off while it is held.
  *
  *  - Adaptive: thread context only, no spinlock or spin mutex held, preemption enabled.
  *  - Spin: any context but NMI.
@@ -18,12 +18,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "kernel/ipl.h"
 #include "kernel/sleepq.h"
 #include "kernel/spinlock.h"
 
 enum mutex_type { MUTEX_DEFAULT };
-/* Interrupt priority levels.  This machine has two: all let through, or none. */
-enum ipl { IPL_NONE, IPL_HIGH };
 
 struct lwp;
 

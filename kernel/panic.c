@@ -33,8 +33,9 @@ panic_stop_here(void)
 
 	if (owner == NULL || owner == curcpu())
 		return;
-	/* Release: pairs with the acquire in panic_stop_others(). */
-	atomic_fetch_add_explicit(&panic_stopped, 1, memory_order_release);
+	/* Release: pairs with the acquire in panic_stop_others().  A parked CPU was not asked. */
+	if (cpu_online(curcpu()))
+		atomic_fetch_add_explicit(&panic_stopped, 1, memory_order_release);
 	machine_halt();
 }
 

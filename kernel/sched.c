@@ -16,6 +16,7 @@
  *	LS_ONCPU	LS_SLEEPING	sched_sleep
  *	LS_SLEEPING	LS_RUNNABLE	sched_ready: wake-up or timeout
  *	LS_ONCPU	LS_ZOMBIE	sched_exit
+ *	LS_IDLE		LS_ONCPU	sched_start: the idle thread; and back, sched_park
  *
  * A switch holds the run-queue lock from the decision until the next thread is on its stack, and
  * that thread releases it (sched_switched; a new one comes there through sched_enter_thread).  So
@@ -28,7 +29,8 @@
  * ci_resched says that the CPU should look at its queues.  It is set under the run-queue lock by
  * whoever changes them so, on another CPU followed by INTR_VECTOR_RESCHED, and cleared under the
  * lock by the CPU itself when it looks.  Somebody always looks after it was set:
- *	- in an interrupt: its end (sched_intr_exit); the RESCHED interrupt exists for that alone;
+ *	- in an interrupt, or in soft interrupts: the end of the outermost (sched_intr_exit); the RESCHED
+ *	  interrupt exists for that alone;
  *	- with spinlocks held or preemption off: the end of that section (sched_preempt_point);
  *	- with interrupts off in a thread: the CPU sends itself RESCHED, which waits until they are on;
  *	- idle: looks with interrupts off before it waits, and machine_idle() leaves no gap.
@@ -60,19 +62,21 @@
 #include "kernel/runq.h"
 #include "kernel/sleepq.h"
 #include "kernel/spinlock.h"
+#include "kernel/timer.h"
 
 /* How often one tick tries for a sleep queue's lock before it leaves the rest to the next: a lock
  * that is always taken must not keep the CPU in its interrupt. */
 #define SCHED_TIMEOUT_TRIES 1000
 
-/* Locking: sc_lock, but for sc_ci and sc_idle, which are constant. */
+/* Locking: sc_lock, but for sc_ci and sc_idle, which are constant, and sc_leaving. */
 struct sched_cpu {
 	struct spinlock sc_lock;
 	struct cpu_info *sc_ci;
 	lwp_t *sc_idle;
-	lwp_t *sc_cur;        /* NULL until sched_start() */
+	lwp_t *sc_cur;        /* NULL until sched_start(), and while the CPU is offline */
 	lwp_t *sc_prev;       /* who leaves in the switch under way */
 	lwp_t *sc_timeouts;   /* sleepers with a deadline, soonest first */
+	bool sc_leaving;      /* asked to leave; only this CPU's threads use it */
 	struct runq sc_ready; /* who could run; neither sc_cur nor sc_idle */
 };
 
@@ -306,7 +310,7 @@ sched_wanted(const struct cpu_info *ci)
 	/* Relaxed: who set it from elsewhere has sent an interrupt. */
 	return atomic_load_explicit(&ci->ci_resched, memory_order_relaxed) &&
 	    ci->ci_curlwp != NULL && ci->ci_nopreempt == 0 && ci->ci_spin_depth == 0 &&
-	    ci->ci_intr_depth == 0 && ci->ci_nmi_depth == 0;
+	    ci->ci_intr_depth == 0 && ci->ci_nmi_depth == 0 && ci->ci_softint.sic_level == 0;
 }
 
 void
@@ -462,7 +466,8 @@ sched_sleepable(const struct spinlock *allowed)
 	const struct cpu_info *ci = curcpu();
 
 	if (ci->ci_curlwp == NULL || ci->ci_curlwp == ci->ci_sched->sc_idle ||
-	    ci->ci_intr_depth != 0 || ci->ci_nmi_depth != 0 || ci->ci_nopreempt != 0)
+	    ci->ci_intr_depth != 0 || ci->ci_nmi_depth != 0 || ci->ci_softint.sic_level != 0 ||
+	    ci->ci_nopreempt != 0)
 		return false;
 	if (allowed == NULL)
 		return ci->ci_spin_depth == 0 && machine_intr_enabled();
@@ -491,6 +496,8 @@ sched_panic_sleeping(const struct spinlock *allowed, const char *operation, cons
 		why = "in an NMI";
 	else if (ci->ci_intr_depth != 0)
 		why = "in an interrupt";
+	else if (ci->ci_softint.sic_level != 0)
+		why = "in a soft interrupt";
 	else if (ci->ci_curlwp == NULL)
 		why = "before the scheduler runs";
 	else if (held != NULL) {
@@ -534,6 +541,36 @@ sched_init_cpu(struct cpu_info *ci)
 	sc->sc_idle = kthread_create_idle(ci);
 }
 
+void
+sched_leave(void)
+{
+	const lwp_t *l = curlwp;
+
+	KASSERTMSG((l->l_flags & KTHREAD_SERVICE) != 0, "%s is no service thread", l->l_name);
+	l->l_cpu->ci_sched->sc_leaving = true;
+}
+
+/* The idle thread leaves, unless something is ready.  From here to sched_start() the CPU has no current thread, as in
+ * bring-up: who is made ready waits in its queue, and no interrupt is sent for it.  Interrupts off. */
+static void
+sched_park(struct sched_cpu *sc)
+{
+	spinlock_enter(&sc->sc_lock);
+	if (runq_top(&sc->sc_ready) != PRI_IDLE) {
+		spinlock_exit_quiet(&sc->sc_lock);
+		return;
+	}
+	KASSERTMSG(sc->sc_timeouts == NULL, "CPU %u leaves, and %s sleeps with a deadline there",
+	    sc->sc_ci->ci_index, sc->sc_timeouts->l_name);
+	sc->sc_leaving = false;
+	sched_account(sc->sc_idle, clock_ns());
+	sched_set_state(sc->sc_idle, LS_IDLE);
+	sc->sc_cur = sc->sc_ci->ci_curlwp = NULL;
+	spinlock_exit_quiet(&sc->sc_lock);
+	timer_stop();
+	machine_cpu_park();
+}
+
 _Noreturn void
 sched_start(void)
 {
@@ -552,6 +589,8 @@ sched_start(void)
 	for (;;) {
 		machine_intr_disable();
 		sched_intr_exit();
+		if (sc->sc_leaving)
+			sched_park(sc);
 		machine_idle();
 	}
 }

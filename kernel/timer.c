@@ -75,6 +75,10 @@ struct timer_cpu {
 	_Atomic uint64_t tc_late_cycles[TIMER_SAMPLES];   /* s */
 
 	enum timer_mode tc_mode; /* o */
+	uint64_t tc_hz;          /* o: asked */
+	bool tc_stopped;         /* o: by timer_stop(), which has left these two: */
+	enum timer_mode tc_stopped_mode;
+	uint64_t tc_stopped_hz;
 	uint32_t tc_count;       /* o: initial count; 0: stopped */
 	uint64_t tc_generation;  /* o */
 	uint64_t tc_last_cycles; /* o: expiry recorded last; none yet: just before programming */
@@ -292,6 +296,7 @@ timer_set(enum timer_mode mode, uint64_t hz)
 
 	intr = machine_intr_disable();
 	tc->tc_mode = mode;
+	tc->tc_hz = hz;
 	tc->tc_count = count;
 	scale_init(&tc->tc_cycles, machine_timer_input_hz(), clock_hz() * divide);
 	tc->tc_half_cycles = scale_apply(&tc->tc_cycles, count) / 2;
@@ -303,4 +308,30 @@ timer_set(enum timer_mode mode, uint64_t hz)
 	timer_publish(tc, &programmed);
 	machine_intr_restore(intr);
 	return 0;
+}
+
+void
+timer_stop(void)
+{
+	struct timer_cpu *tc = curcpu()->ci_timer;
+	int error;
+
+	KASSERT(!machine_intr_enabled() && !tc->tc_stopped);
+	tc->tc_stopped = true;
+	tc->tc_stopped_mode = tc->tc_mode;
+	tc->tc_stopped_hz = tc->tc_hz;
+	error = timer_set(TIMER_OFF, 0);
+	KASSERT(error == 0);
+}
+
+int
+timer_start(void)
+{
+	struct timer_cpu *tc = curcpu()->ci_timer;
+
+	KASSERT(!machine_intr_enabled());
+	if (!tc->tc_stopped)
+		return timer_set(TIMER_PERIODIC, HZ);
+	tc->tc_stopped = false;
+	return timer_set(tc->tc_stopped_mode, tc->tc_stopped_hz);
 }

@@ -52,6 +52,11 @@ void timer_init_cpu(struct cpu_info *ci);
 /* Programs the calling CPU's timer and empties its record.  0, or EINVAL for a rate out of bounds or
  * not reachable with this timer's input clock.  Any context but NMI. */
 int timer_set(enum timer_mode mode, uint64_t hz) __attribute__((warn_unused_result));
+/* For a CPU that leaves: stops its timer.  For one that arrives: sets it going as it was when it was stopped (a
+ * one-shot anew, for its whole time), or the first time at HZ; EINVAL if that rate cannot be reached.  The CPU
+ * itself, interrupts off. */
+void timer_stop(void);
+int timer_start(void) __attribute__((warn_unused_result));
 /* Copies the record of any CPU; retries while that CPU is writing.  Any context but NMI. */
 void timer_get(const struct cpu_info *ci, struct timer_record *);
 /* Interrupts that stood for no new expiry: of an earlier setting, or recorded with the one before; all CPUs

@@ -37,8 +37,8 @@
 
 #include <stddef.h>
 
+#include "xcall/xc_descriptor.h"
 #include "xcall/xc_internal.h"
-#include "xcall/xc_pool.h"
 #include "xcall/xc_thread.h"
 
 /* What a panic prints of a chain: some six steps, then it is cut. */
@@ -50,7 +50,7 @@ enum xc_step_kind { XC_STEP_CALL, XC_STEP_BEGUN, XC_STEP_QUEUED, XC_STEP_MUTEX }
 
 struct xc_step {
 	enum xc_step_kind p_kind;
-	uint64_t p_call;            /* CALL */
+	struct xc_ref p_call;       /* CALL */
 	const struct xc_cpu *p_cpu; /* BEGUN, QUEUED */
 	const kmutex_t *p_mutex;    /* MUTEX, and who owns it */
 	const lwp_t *p_owner;
@@ -74,7 +74,7 @@ struct xc_chain {
 
 static _Atomic uint64_t xc_chain_period_ns = XC_CHAIN_PERIOD_NS;
 
-static bool xc_chain_call(struct xc_chain *chain, uint64_t ticket);
+static bool xc_chain_call(struct xc_chain *chain, const struct xc_ref *call);
 static bool xc_chain_owner(struct xc_chain *chain, const kmutex_t *mutex, const lwp_t *owner);
 
 void
@@ -117,45 +117,61 @@ xc_chain_pop(struct xc_chain *chain)
 static bool
 xc_chain_stack(struct xc_chain *chain, const struct xc_cpu *xc, unsigned from, unsigned depth)
 {
+	const struct xc_stack *stack = &xc->x_stack[XC_LEVEL_LOW];
 	const lwp_t *thread;
 	kmutex_t *mutex;
-	uint64_t wait = 0;
+	struct xc_ref wait;
+	bool waits = false;
 
 	if (xc == chain->c_server)
 		return true;
 	for (unsigned i = from; i < depth; i++) {
-		/* Acquire: pairs with xc_thread_wait(). */
-		wait = atomic_load_explicit(&xc->x_level[i].l_wait, memory_order_acquire);
-		if (wait != 0 && xc_chain_call(chain, wait))
+		waits = xc_run_wait(&stack->k_run[i], &wait);
+		if (waits && xc_chain_call(chain, &wait))
 			return true;
 	}
 	/* Acquire: pairs with xc_thread_main(). */
 	thread = atomic_load_explicit(&xc->x_thread, memory_order_acquire);
-	if (wait != 0 || thread == NULL)
+	if (waits || thread == NULL)
 		return false;
 	mutex = atomic_load_explicit(&thread->l_blocked_on, memory_order_acquire);
 	return mutex != NULL && xc_chain_owner(chain, mutex, mutex_owner(mutex));
 }
 
+/* Whether that CPU has yet to begin the call. */
+static bool
+xc_chain_queued(const struct xc_ref *call, unsigned cpu)
+{
+	uint32_t posted, todo, unfinished;
+	struct xc_cpu *sender;
+	struct xc_slot *slot;
+
+	if (call->f_ticket == 0)
+		return call->f_call->c_target->ci_index == cpu &&
+		    xc_descriptor_result(call->f_call) == EBUSY;
+	slot = xc_slot_lookup(call->f_ticket, &sender);
+	return xc_slot_group(sender, slot, call->f_ticket, cpu / XC_GROUP_CPUS, &posted, &todo,
+		   &unfinished) &&
+	    (todo >> cpu % XC_GROUP_CPUS & 1) != 0;
+}
+
 /* Follows what keeps a target from returning from the call. */
 static bool
-xc_chain_server(
-    struct xc_chain *chain, const struct xc_cpu *xc, struct xc_slot *slot, uint64_t ticket)
+xc_chain_server(struct xc_chain *chain, const struct xc_cpu *xc, const struct xc_ref *call)
 {
-	/* Acquire: pairs with xc_thread_serve(). */
-	unsigned depth = atomic_load_explicit(&xc->x_depth, memory_order_acquire), level = 0;
+	const struct xc_stack *stack = &xc->x_stack[XC_LEVEL_LOW];
+	unsigned depth = xc_run_depth(stack), level = 0;
 	uint8_t *seen = &chain->c_seen[xc->x_ci->ci_index];
 	struct xc_step step = { .p_kind = XC_STEP_BEGUN, .p_cpu = xc };
+	struct xc_ref wait;
 
-	while (level < depth &&
-	    atomic_load_explicit(&xc->x_level[level].l_call, memory_order_relaxed) != ticket)
+	while (level < depth && !xc_run_is(&stack->k_run[level], call))
 		level++;
 	if (level == depth) {
-		if (depth == 0 || !xc_slot_waits_for(slot, ticket, xc->x_ci->ci_index))
+		if (depth == 0 || !xc_chain_queued(call, xc->x_ci->ci_index))
 			return false;
 		/* It serves meanwhile, and will come to the call. */
-		if (depth < XC_DEPTH_MAX &&
-		    atomic_load_explicit(&xc->x_level[depth - 1].l_wait, memory_order_acquire) != 0)
+		if (depth < XC_DEPTH_MAX && xc_run_wait(&stack->k_run[depth - 1], &wait))
 			return false;
 		step.p_kind = XC_STEP_QUEUED;
 		level = depth - 1;
@@ -167,18 +183,29 @@ xc_chain_server(
 }
 
 static bool
-xc_chain_call(struct xc_chain *chain, uint64_t ticket)
+xc_chain_live(const struct xc_ref *call)
 {
-	struct xc_slot *slot = xc_slot_lookup(ticket);
+	struct xc_cpu *sender;
+	struct xc_slot *slot;
+
+	if (call->f_ticket == 0)
+		return xc_descriptor_result(call->f_call) == EBUSY;
+	slot = xc_slot_lookup(call->f_ticket, &sender);
+	return slot != NULL && xc_slot_result(slot, call->f_ticket) == EBUSY;
+}
+
+static bool
+xc_chain_call(struct xc_chain *chain, const struct xc_ref *call)
+{
 	struct xc_cpu *xc;
 	struct cpu_info *ci;
 
-	if (slot == NULL || xc_slot_life(slot, ticket) != XC_LIVE ||
-	    !xc_chain_push(chain, (struct xc_step){ .p_kind = XC_STEP_CALL, .p_call = ticket }))
+	if (!xc_chain_live(call) ||
+	    !xc_chain_push(chain, (struct xc_step){ .p_kind = XC_STEP_CALL, .p_call = *call }))
 		return false;
 	CPU_INFO_FOREACH(ci) {
 		xc = xc_cpu_lookup(ci->ci_index);
-		if (xc != NULL && xc_chain_server(chain, xc, slot, ticket))
+		if (xc != NULL && xc_chain_server(chain, xc, call))
 			return true;
 	}
 	return xc_chain_pop(chain);
@@ -205,19 +232,20 @@ xc_chain_look(lwp_t *l, void *arg)
 		look->owner = mutex_owner(look->mutex);
 }
 
-/* The call that a thread with mutexes waits for, or 0. */
-static uint64_t
-xc_chain_held_wait(struct xc_cpu *xc, const lwp_t *thread)
+/* The call that a thread with mutexes waits for; false when it does not. */
+static bool
+xc_chain_held_wait(struct xc_cpu *xc, const lwp_t *thread, struct xc_ref *call)
 {
 	struct xc_holder *holder;
-	uint64_t ticket = 0;
 
-	mutex_enter(&xc->x_pool_lock);
-	for (holder = xc->x_holders; holder != NULL && ticket == 0; holder = holder->h_next)
+	mutex_enter(&xc->x_wait_lock);
+	for (holder = xc->x_holders; holder != NULL; holder = holder->h_next)
 		if (holder->h_thread == thread)
-			ticket = holder->h_call;
-	mutex_exit(&xc->x_pool_lock);
-	return ticket;
+			break;
+	if (holder != NULL)
+		*call = holder->h_ref;
+	mutex_exit(&xc->x_wait_lock);
+	return holder != NULL;
 }
 
 /* Follows what keeps the owner of a mutex from releasing it. */
@@ -225,7 +253,7 @@ static bool
 xc_chain_owner(struct xc_chain *chain, const kmutex_t *mutex, const lwp_t *owner)
 {
 	struct xc_look look = { .thread = owner };
-	uint64_t wait;
+	struct xc_ref wait;
 
 	if (owner == NULL ||
 	    !xc_chain_push(chain,
@@ -239,18 +267,19 @@ xc_chain_owner(struct xc_chain *chain, const kmutex_t *mutex, const lwp_t *owner
 		return xc_chain_pop(chain);
 	if (look.mutex != NULL && xc_chain_owner(chain, look.mutex, look.owner))
 		return true;
-	wait = xc_chain_held_wait(xc_cpu_lookup(look.ci->ci_index), owner);
-	return (wait != 0 && xc_chain_call(chain, wait)) || xc_chain_pop(chain);
+	return (xc_chain_held_wait(xc_cpu_lookup(look.ci->ci_index), owner, &wait) &&
+		   xc_chain_call(chain, &wait)) ||
+	    xc_chain_pop(chain);
 }
 
 static bool
-xc_chain_find(struct xc_chain *chain, struct xc_path *path, uint64_t ticket)
+xc_chain_find(struct xc_chain *chain, struct xc_path *path, const struct xc_ref *call)
 {
 	for (unsigned i = 0; i < MAXCPUS; i++)
 		chain->c_seen[i] = XC_UNSEEN;
 	chain->c_path = path;
 	path->p_steps = 0;
-	return xc_chain_call(chain, ticket);
+	return xc_chain_call(chain, call);
 }
 
 static bool
@@ -263,11 +292,36 @@ xc_chain_same(const struct xc_path *a, const struct xc_path *b)
 	for (unsigned i = 0; i < a->p_steps; i++) {
 		s = &a->p_step[i];
 		t = &b->p_step[i];
-		if (s->p_kind != t->p_kind || s->p_call != t->p_call || s->p_cpu != t->p_cpu ||
+		if (s->p_kind != t->p_kind || s->p_call.f_ticket != t->p_call.f_ticket ||
+		    s->p_call.f_call != t->p_call.f_call || s->p_cpu != t->p_cpu ||
 		    s->p_mutex != t->p_mutex || s->p_owner != t->p_owner)
 			return false;
 	}
 	return true;
+}
+
+/* The ticket, or where the descriptor is. */
+static uint64_t
+xc_chain_number(const struct xc_ref *call)
+{
+	return call->f_ticket != 0 ? call->f_ticket : (uint64_t)(uintptr_t)call->f_call;
+}
+
+static unsigned
+xc_chain_sender(const struct xc_ref *call)
+{
+	return call->f_ticket != 0 ? xc_ticket_cpu(call->f_ticket) : call->f_call->c_sender;
+}
+
+static xcfunc_t
+xc_chain_func(const struct xc_ref *call)
+{
+	struct xc_cpu *sender;
+
+	return call->f_ticket != 0
+	    ? atomic_load_explicit(
+		  &xc_slot_lookup(call->f_ticket, &sender)->s_func, memory_order_relaxed)
+	    : call->f_call->c_func;
 }
 
 /* Appends the words for a step at text[at]; returns the new end. */
@@ -282,9 +336,10 @@ xc_chain_print(char *text, size_t size, size_t at, const struct xc_step *step)
 	switch (step->p_kind) {
 	case XC_STEP_CALL:
 		n = snprintf(text, size, "%s%#llx of CPU %u, %s",
-		    at != 0 ? ", which waits for call " : "call ", (unsigned long long)step->p_call,
-		    xc_ticket_cpu(step->p_call),
-		    ksyms_format((uintptr_t)xc_slot_lookup(step->p_call)->s_func, name));
+		    at != 0 ? ", which waits for call " : "call ",
+		    (unsigned long long)xc_chain_number(&step->p_call),
+		    xc_chain_sender(&step->p_call),
+		    ksyms_format((uintptr_t)xc_chain_func(&step->p_call), name));
 		break;
 	case XC_STEP_BEGUN:
 		n = snprintf(text, size, ", running in xcall/%u", step->p_cpu->x_ci->ci_index);
@@ -311,29 +366,29 @@ static _Noreturn void __attribute__((noinline)) xc_chain_panic(const struct xc_p
 }
 
 void
-xc_chain_check(struct xc_cpu *xc, uint64_t ticket)
+xc_chain_check(struct xc_cpu *xc, const struct xc_ref *call)
 {
 	struct xc_chain *chain = xc->x_chain;
 
-	xcp_preempt_disable();
+	kpreempt_disable();
 	chain->c_root = curlwp;
 	chain->c_server = xc_thread_self();
-	if (xc_chain_find(chain, &chain->c_first, ticket) &&
-	    xc_chain_find(chain, &chain->c_second, ticket) &&
+	if (xc_chain_find(chain, &chain->c_first, call) &&
+	    xc_chain_find(chain, &chain->c_second, call) &&
 	    xc_chain_same(&chain->c_first, &chain->c_second))
 		xc_chain_panic(&chain->c_first);
-	xcp_preempt_enable();
+	kpreempt_enable();
 }
 
 void
-xc_chain_enter(struct xc_cpu *xc, struct xc_holder *holder, uint64_t ticket)
+xc_chain_enter(struct xc_cpu *xc, struct xc_holder *holder, const struct xc_ref *call)
 {
 	holder->h_thread = curlwp;
-	holder->h_call = ticket;
-	mutex_enter(&xc->x_pool_lock);
+	holder->h_ref = *call;
+	mutex_enter(&xc->x_wait_lock);
 	holder->h_next = xc->x_holders;
 	xc->x_holders = holder;
-	mutex_exit(&xc->x_pool_lock);
+	mutex_exit(&xc->x_wait_lock);
 }
 
 void
@@ -341,9 +396,9 @@ xc_chain_exit(struct xc_cpu *xc, struct xc_holder *holder)
 {
 	struct xc_holder **at;
 
-	mutex_enter(&xc->x_pool_lock);
+	mutex_enter(&xc->x_wait_lock);
 	for (at = &xc->x_holders; *at != holder; at = &(*at)->h_next)
 		KASSERT(*at != NULL);
 	*at = holder->h_next;
-	mutex_exit(&xc->x_pool_lock);
+	mutex_exit(&xc->x_wait_lock);
 }

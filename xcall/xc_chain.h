@@ -8,6 +8,7 @@
 
 struct xc_cpu;
 struct xc_holder;
+struct xc_ref;
 
 /*
  * How often a wait that could be part of a closed chain looks for one: an edge that comes later than the wait is
@@ -20,9 +21,9 @@ void xc_chain_set_period(uint64_t ns);
 
 void xc_chain_init(struct xc_cpu *xc);
 /* Panics and prints the chain when the calling thread, which waits for the call, waits for itself. */
-void xc_chain_check(struct xc_cpu *xc, uint64_t ticket);
+void xc_chain_check(struct xc_cpu *xc, const struct xc_ref *call);
 /* Makes the wait of a thread that holds mutexes an edge that others can see, and takes it back. */
-void xc_chain_enter(struct xc_cpu *xc, struct xc_holder *holder, uint64_t ticket);
+void xc_chain_enter(struct xc_cpu *xc, struct xc_holder *holder, const struct xc_ref *call);
 void xc_chain_exit(struct xc_cpu *xc, struct xc_holder *holder);
 
 #endif

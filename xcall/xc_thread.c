@@ -1,5 +1,5 @@
 /*
- * The target's half: an inbox and the thread xcall/N that serves it.
+ * Low priority: the thread xcall/N; and the sleep of those who wait.
  *
  * Background
  *
@@ -9,20 +9,16 @@
  *
  * Implementation
  *
- * The inbox is a set of senders, not a queue of calls: its size does not depend on how many calls there are,
- * and a post never finds it full.  A sender publishes the call in its own pool, then adds itself; the target removes
- * the sender, then looks into the pool:
+ * Who posts does not wake xcall/N: the interrupt does, on its own CPU, under x_inbox_lock.  xcall/N looks into
+ * its inbox under that lock before it sleeps, and what it did not see was published later, with an interrupt that still
+ * comes.  The same lock orders its own waits: the end of a call changes the slot, then wakes it.
  *
- *	sender					target
- *	call enters the pool			sender leaves the inbox
- *	sender enters the inbox			pool is searched, call found or not
- *
- * If the search ran too early to see the call, the sender's entry came after its removal and stands: the
- * target looks again.  The reverse, an entry for a call that was served already, costs an empty search.
- * Senders are served in turn, one call each, so that none of them can shut out another.
- *
- * Functions nest on the stack of xcall/N, x_level[0] lowest.  xc_thread_wait() serves while fewer than
+ * Functions nest on the stack of xcall/N, x_stack[XC_LEVEL_LOW], lowest first.  xc_thread_wait() serves while fewer than
  * XC_DEPTH_MAX are there, then sleeps unserved.  Every level but the top one is in a wait, and holds no mutex.
+ *
+ * Other threads sleep on a condition variable of the sender's, which the calls of some slots share, under x_wait_lock.  They
+ * have asked for the wake-up before (xc_event_want); the last look at the call is under the lock that the end of the
+ * call takes to wake them.
  *
  * Rules for callers
  *
@@ -41,198 +37,216 @@
 
 #include "xcall/xc_chain.h"
 #include "xcall/xc_internal.h"
-#include "xcall/xc_pool.h"
-
-/* Whether that was the first one: otherwise xcall/N is awake, or about to look; or at the bound of its
- * depth, where a call cannot help it. */
-static bool
-xc_inbox_add_locked(struct xc_cpu *xc, unsigned sender)
-{
-	if (cpuset_has(&xc->x_senders, sender))
-		return false;
-	cpuset_add(&xc->x_senders, sender);
-	return ++xc->x_nsenders == 1;
-}
-
-void
-xc_thread_notify(struct xc_cpu *target, unsigned sender)
-{
-	mutex_enter(&target->x_inbox_lock);
-	if (xc_inbox_add_locked(target, sender))
-		cv_signal(&target->x_inbox_changed);
-	mutex_exit(&target->x_inbox_lock);
-}
+#include "xcall/xc_intr.h"
+#include "xcall/xc_stall.h"
 
 void
 xc_thread_wake(struct xc_cpu *target)
 {
 	mutex_enter(&target->x_inbox_lock);
-	cv_signal(&target->x_inbox_changed);
+	cv_broadcast(&target->x_inbox_changed);
 	mutex_exit(&target->x_inbox_lock);
 }
 
-/* Removes the sender whose turn it is; NULL when there is none. */
-static struct xc_cpu *
-xc_inbox_take(struct xc_cpu *xc)
+struct xc_cpu *
+xc_thread_self(void)
 {
-	unsigned sender;
-
-	mutex_enter(&xc->x_inbox_lock);
-	if (xc->x_nsenders == 0) {
-		mutex_exit(&xc->x_inbox_lock);
-		return NULL;
-	}
-	sender = cpuset_next(&xc->x_senders, xc->x_last_sender);
-	if (sender == CPUSET_END)
-		sender = cpuset_first(&xc->x_senders);
-	cpuset_remove(&xc->x_senders, sender);
-	xc->x_nsenders--;
-	xc->x_last_sender = sender;
-	mutex_exit(&xc->x_inbox_lock);
-	return xc_cpu_lookup(sender);
-}
-
-/* The next call for this CPU, begun; NULL when there is none. */
-static struct xc_slot *
-xc_inbox_begin(struct xc_cpu *xc)
-{
-	struct xc_cpu *sender;
-	struct xc_slot *slot = NULL;
-	bool more;
-
-	while (slot == NULL && (sender = xc_inbox_take(xc)) != NULL) {
-		slot = xc_slot_begin(sender, xc->x_ci->ci_index, &more);
-		if (more) {
-			mutex_enter(&xc->x_inbox_lock);
-			(void)xc_inbox_add_locked(xc, sender->x_ci->ci_index);
-			mutex_exit(&xc->x_inbox_lock);
-		}
-	}
-	return slot;
-}
-
-/* Apart from xc_thread_run(), whose stack frame nests. */
-static _Noreturn void __attribute__((noinline))
-xc_thread_blame(xcfunc_t func, const struct xcp_context *before, const struct xcp_context *after)
-{
-	char name[KSYMS_TEXT_BYTES];
-
-	panic("xcall: %s did not leave its context as it found it: preemption off %u (was %u), "
-	      "interrupts %s (were %s), spinlocks %u (were %u), mutexes %u (were %u)",
-	    ksyms_format((uintptr_t)func, name), after->nopreempt, before->nopreempt,
-	    after->intr_on ? "on" : "off", before->intr_on ? "on" : "off", after->spinlocks,
-	    before->spinlocks, after->mutexes, before->mutexes);
-}
-
-void
-xc_thread_run(xcfunc_t func, void *arg1, void *arg2)
-{
-	struct xcp_context before = xcp_context(), after;
-
-	(*func)(arg1, arg2);
-	after = xcp_context();
-	if (after.nopreempt != before.nopreempt || after.spinlocks != before.spinlocks ||
-	    after.mutexes != before.mutexes || after.intr_on != before.intr_on)
-		xc_thread_blame(func, &before, &after);
+	return curlwp != NULL ? curlwp->l_xcall : NULL;
 }
 
 /* Runs one call for this CPU, if there is one. */
 static bool
 xc_thread_serve(struct xc_cpu *xc)
 {
-	unsigned depth = atomic_load_explicit(&xc->x_depth, memory_order_relaxed);
-	struct xc_level *level = &xc->x_level[depth];
-	struct xc_slot *slot = xc_inbox_begin(xc);
+	struct xc_job job;
 
-	if (slot == NULL)
+	if (!xc_inbox_next(xc, XC_LEVEL_LOW, &job))
 		return false;
-	atomic_store_explicit(&level->l_call, xc_slot_ticket(slot), memory_order_relaxed);
-	atomic_store_explicit(&level->l_wait, 0, memory_order_relaxed);
-	/* Release: pairs with xc_chain_server(), which reads the levels below the depth. */
-	atomic_store_explicit(&xc->x_depth, depth + 1, memory_order_release);
-	xc_thread_run(slot->s_func, slot->s_arg1, slot->s_arg2);
-	atomic_store_explicit(&xc->x_depth, depth, memory_order_release);
-	atomic_fetch_add_explicit(&xc->x_served, 1, memory_order_relaxed);
-	xc_slot_finish(slot);
+	xc_run_job(xc, XC_LEVEL_LOW, &job);
 	return true;
 }
 
-/* Whether what xcall/N waits for is there: the end of a call, or without one a free slot. */
+/* --- xcall/N waits ------------------------------------------------------------------------------------------ */
+
+/* Whether what it waits for is there: the end of a call, or without one room for a post. */
 static bool
-xc_thread_ready(const struct xc_cpu *xc, const struct xc_slot *slot, uint64_t ticket)
+xc_thread_ready(const struct xc_cpu *xc, const struct xc_event *event)
 {
-	if (slot != NULL)
-		return xc_slot_life(slot, ticket) != XC_LIVE;
-	/* Sequentially consistent: pairs with xc_slot_retire(). */
-	return atomic_load_explicit(&xc->x_nfree, memory_order_seq_cst) != 0;
+	return event != NULL ? xc_event_result(event) != EBUSY
+			     : xc_slot_room(xc, XC_LEVEL_LOW, true);
 }
 
-/* Sleeps until something has changed, unless what it waits for is there or it has calls to serve. */
-static int
-xc_thread_sleep(struct xc_cpu *xc, const struct xc_slot *slot, uint64_t ticket, bool serve)
+/* Sleeps until something has changed or a time has come, unless what it waits for is there or it has calls to serve. */
+static void
+xc_thread_doze(struct xc_cpu *xc, const struct xc_event *event, uint64_t until_ns, bool serve)
 {
-	int error = 0;
+	uint64_t now = clock_ns();
 
 	mutex_enter(&xc->x_inbox_lock);
-	if (!xc_thread_ready(xc, slot, ticket) && !(serve && xc->x_nsenders != 0)) {
-		if (slot != NULL)
-			error = cv_timedwait(
-			    &xc->x_inbox_changed, &xc->x_inbox_lock, xc_chain_period());
-		else
-			cv_wait(&xc->x_inbox_changed, &xc->x_inbox_lock);
+	if (!xc_thread_ready(xc, event) &&
+	    !(serve && xc_inbox_pending(&xc->x_inbox[XC_LEVEL_LOW])) && now < until_ns) {
+		/* Timed out or woken: what matters is looked at again. */
+		if (cv_timedwait(&xc->x_inbox_changed, &xc->x_inbox_lock, until_ns - now) != 0)
+			now = until_ns;
 	}
 	mutex_exit(&xc->x_inbox_lock);
-	return error;
+}
+
+static uint64_t
+xc_thread_min(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
 }
 
 static void
-xc_thread_serve_until(struct xc_cpu *xc, const struct xc_slot *slot, uint64_t ticket)
+xc_thread_serve_until(struct xc_cpu *xc, const struct xc_event *event, uint64_t deadline_ns)
 {
-	bool serve = atomic_load_explicit(&xc->x_depth, memory_order_relaxed) < XC_DEPTH_MAX;
+	struct xc_stack *stack = &xc->x_stack[XC_LEVEL_LOW];
+	bool serve = xc_run_depth(stack) < XC_DEPTH_MAX, endless = deadline_ns == XC_FOREVER;
+	struct xc_stall stall;
+	uint64_t look = clock_ns() + xc_chain_period();
 
-	while (!xc_thread_ready(xc, slot, ticket)) {
+	xc_stall_begin(&stall);
+	while (!xc_thread_ready(xc, event) && clock_ns() < deadline_ns) {
 		if (serve && xc_thread_serve(xc))
 			continue;
-		if (xc_thread_sleep(xc, slot, ticket, serve) == ETIMEDOUT)
-			xc_chain_check(xc, ticket);
+		xc_thread_doze(xc, event,
+		    xc_thread_min(deadline_ns, xc_thread_min(look, stall.l_next_ns)), serve);
+		if (event == NULL)
+			continue;
+		xc_stall_check(&stall, event);
+		if (endless && clock_ns() >= look) {
+			xc_chain_check(xc, &event->e_ref);
+			look = clock_ns() + xc_chain_period();
+		}
 	}
 }
 
 void
-xc_thread_wait(struct xc_cpu *xc, struct xc_slot *slot, uint64_t ticket)
+xc_thread_wait(struct xc_cpu *xc, const struct xc_event *event, uint64_t deadline_ns)
 {
-	unsigned depth = atomic_load_explicit(&xc->x_depth, memory_order_relaxed);
-	struct xc_level *level = &xc->x_level[depth - 1];
-	struct xc_waiter waiter = { .w_server = xc };
+	struct xc_stack *stack = &xc->x_stack[XC_LEVEL_LOW];
+	unsigned depth = xc_run_depth(stack);
+	struct xc_waiter waiter = { .w_server = xc, .w_bucket = event->e_bucket };
+	struct xc_waiter **at;
+	struct xc_cpu *sender = event->e_sender;
 
 	KASSERT(depth != 0);
-	if (!xc_slot_enlist(slot, ticket, &waiter))
-		return;
-	/* Release: pairs with xc_chain_server(). */
-	atomic_store_explicit(&level->l_wait, ticket, memory_order_release);
-	xc_chain_check(xc, ticket);
-	xc_thread_serve_until(xc, slot, ticket);
-	atomic_store_explicit(&level->l_wait, 0, memory_order_release);
-	xc_slot_delist(slot, &waiter);
+	mutex_enter(&sender->x_wait_lock);
+	waiter.w_next = sender->x_waiters;
+	sender->x_waiters = &waiter;
+	mutex_exit(&sender->x_wait_lock);
+	if (xc_event_want(event)) {
+		/* A wait that ends by itself closes no chain. */
+		if (deadline_ns == XC_FOREVER) {
+			xc_run_set_wait(&stack->k_run[depth - 1], &event->e_ref);
+			xc_chain_check(xc, &event->e_ref);
+		}
+		xc_thread_serve_until(xc, event, deadline_ns);
+		xc_run_set_wait(&stack->k_run[depth - 1], NULL);
+	}
+	mutex_enter(&sender->x_wait_lock);
+	for (at = &sender->x_waiters; *at != &waiter; at = &(*at)->w_next)
+		KASSERT(*at != NULL);
+	*at = waiter.w_next;
+	mutex_exit(&sender->x_wait_lock);
 }
 
 void
 xc_thread_wait_slot(struct xc_cpu *xc)
 {
-	/* A function below on this stack may wish the same; its wish outlives this one.
-	 * Sequentially consistent: pairs with xc_slot_retire().  Either that sees the wish, or
-	 * xc_thread_ready() sees the slot. */
-	bool before = atomic_exchange_explicit(&xc->x_server_wants, true, memory_order_seq_cst);
+	/* A function below on this stack may wish the same; its wish outlives this one. */
+	bool before = atomic_exchange_explicit(&xc->x_server_wants, true, memory_order_relaxed);
 
-	xc_thread_serve_until(xc, NULL, 0);
+	/* Sequentially consistent: pairs with xc_slot_retire().  Either that sees the wish, or xc_thread_ready() sees
+	 * the room. */
+	atomic_fetch_add_explicit(&xc->x_wanted, 1, memory_order_seq_cst);
+	xc_thread_serve_until(xc, NULL, XC_FOREVER);
+	atomic_fetch_sub_explicit(&xc->x_wanted, 1, memory_order_relaxed);
 	atomic_store_explicit(&xc->x_server_wants, before, memory_order_relaxed);
 }
 
-struct xc_cpu *
-xc_thread_self(void)
+/* --- other threads wait ------------------------------------------------------------------------------------ */
+
+/* Until the call is over or a time has come. */
+static void
+xc_thread_sleep_until(const struct xc_event *event, uint64_t until_ns)
 {
-	return curlwp->l_xcall;
+	struct xc_cpu *sender = event->e_sender;
+	uint64_t now = clock_ns();
+	int error = 0;
+
+	mutex_enter(&sender->x_wait_lock);
+	while (error == 0 && now < until_ns && xc_event_want(event)) {
+		error = cv_timedwait(
+		    &sender->x_over[event->e_bucket], &sender->x_wait_lock, until_ns - now);
+		now = clock_ns();
+	}
+	mutex_exit(&sender->x_wait_lock);
 }
+
+void
+xc_thread_sleep(const struct xc_event *event, uint64_t deadline_ns)
+{
+	/* Nobody can wait for a thread without mutexes: no chain comes back to it. */
+	struct xc_cpu *self = mutex_held_count(curlwp) != 0 && deadline_ns == XC_FOREVER
+	    ? xc_cpu_lookup(curcpu()->ci_index)
+	    : NULL;
+	struct xc_holder holder;
+	struct xc_stall stall;
+	uint64_t until;
+
+	xc_stall_begin(&stall);
+	if (self != NULL)
+		xc_chain_enter(self, &holder, &event->e_ref);
+	while (xc_event_result(event) == EBUSY && clock_ns() < deadline_ns) {
+		until = xc_thread_min(deadline_ns, stall.l_next_ns);
+		if (self != NULL) {
+			xc_chain_check(self, &event->e_ref);
+			until = xc_thread_min(until, clock_ns() + xc_chain_period());
+		}
+		xc_thread_sleep_until(event, until);
+		xc_stall_check(&stall, event);
+	}
+	if (self != NULL)
+		xc_chain_exit(self, &holder);
+}
+
+void
+xc_thread_sleep_slot(struct xc_cpu *xc, bool wide)
+{
+	/* Sequentially consistent: pairs with xc_slot_retire(). */
+	atomic_fetch_add_explicit(&xc->x_wanted, 1, memory_order_seq_cst);
+	mutex_enter(&xc->x_wait_lock);
+	while (!xc_slot_room(xc, XC_LEVEL_LOW, wide))
+		cv_wait(&xc->x_freed, &xc->x_wait_lock);
+	mutex_exit(&xc->x_wait_lock);
+	atomic_fetch_sub_explicit(&xc->x_wanted, 1, memory_order_relaxed);
+}
+
+void
+xc_thread_wake_waiters(struct xc_cpu *sender, unsigned bucket)
+{
+	mutex_enter(&sender->x_wait_lock);
+	cv_broadcast(&sender->x_over[bucket % XC_BUCKETS]);
+	for (struct xc_waiter *w = sender->x_waiters; w != NULL; w = w->w_next)
+		if (w->w_bucket == bucket % XC_BUCKETS)
+			xc_thread_wake(w->w_server);
+	mutex_exit(&sender->x_wait_lock);
+}
+
+void
+xc_thread_wake_posters(struct xc_cpu *sender)
+{
+	mutex_enter(&sender->x_wait_lock);
+	/* All: some may want a board and leave the slot to others. */
+	cv_broadcast(&sender->x_freed);
+	if (atomic_load_explicit(&sender->x_server_wants, memory_order_relaxed))
+		xc_thread_wake(sender);
+	mutex_exit(&sender->x_wait_lock);
+}
+
+/* --- the thread ---------------------------------------------------------------------------------------------- */
 
 static void
 xc_thread_main(void *arg)
@@ -241,16 +255,32 @@ xc_thread_main(void *arg)
 
 	KASSERTMSG(curcpu() == xc->x_ci, "CPU %u", curcpu()->ci_index);
 	curlwp->l_xcall = xc;
-	/* Release: pairs with xc_chain_server(). */
+	/* Release: pairs with xc_chain.c. */
 	atomic_store_explicit(&xc->x_thread, curlwp, memory_order_release);
 	for (;;) {
 		if (xc_thread_serve(xc))
 			continue;
 		mutex_enter(&xc->x_inbox_lock);
-		while (xc->x_nsenders == 0)
-			cv_wait(&xc->x_inbox_changed, &xc->x_inbox_lock);
+		if (!xc_inbox_pending(&xc->x_inbox[XC_LEVEL_LOW])) {
+			xc->x_idle = true;
+			cv_broadcast(&xc->x_inbox_changed); /* to xc_thread_wait_idle() */
+			while (!xc_inbox_pending(&xc->x_inbox[XC_LEVEL_LOW]))
+				cv_wait(&xc->x_inbox_changed, &xc->x_inbox_lock);
+			xc->x_idle = false;
+		}
 		mutex_exit(&xc->x_inbox_lock);
 	}
+}
+
+void
+xc_thread_wait_idle(struct xc_cpu *xc)
+{
+	mutex_enter(&xc->x_inbox_lock);
+	while (!xc->x_idle || xc_inbox_pending(&xc->x_inbox[XC_LEVEL_LOW])) {
+		cv_broadcast(&xc->x_inbox_changed);
+		cv_wait(&xc->x_inbox_changed, &xc->x_inbox_lock);
+	}
+	mutex_exit(&xc->x_inbox_lock);
 }
 
 void
@@ -259,9 +289,13 @@ xc_thread_init(struct xc_cpu *xc)
 	int error;
 
 	mutex_init(&xc->x_inbox_lock, MUTEX_DEFAULT, IPL_HIGH, "xcinbox");
+	mutex_init(&xc->x_wait_lock, MUTEX_DEFAULT, IPL_HIGH, "xcwait");
 	cv_init(&xc->x_inbox_changed, "xcall");
-	error = kthread_create(PRI_XCALL, KTHREAD_MPSAFE, xc->x_ci, xc_thread_main, xc, NULL,
-	    "xcall/%u", xc->x_ci->ci_index);
+	cv_init(&xc->x_freed, "xcslot");
+	for (unsigned i = 0; i < XC_BUCKETS; i++)
+		cv_init(&xc->x_over[i], "xcwait");
+	error = kthread_create(PRI_XCALL, KTHREAD_MPSAFE | KTHREAD_SERVICE, xc->x_ci,
+	    xc_thread_main, xc, NULL, "xcall/%u", xc->x_ci->ci_index);
 	if (error != 0)
 		panic("xc_init_cpu: no thread for CPU %u: error %d", xc->x_ci->ci_index, error);
 }

@@ -1,5 +1,5 @@
 /*
- * The target's half: inbox and thread xcall/N (xc_thread.c).
+ * Low priority: the thread xcall/N; and the sleep of those who wait (xc_thread.c).
  */
 #ifndef XCALL_XC_THREAD_H
 #define XCALL_XC_THREAD_H
@@ -9,19 +9,24 @@
 #include "xcall/xcall.h"
 
 struct xc_cpu;
-struct xc_slot;
+struct xc_event;
 
-void xc_thread_init(struct xc_cpu *xc);
-/* Tells the target that `sender` may have a call for it.  Any context but NMI. */
-void xc_thread_notify(struct xc_cpu *target, unsigned sender);
-/* Makes xcall/N look again at what it waits for.  Any context but NMI. */
+void xc_thread_init(struct xc_cpu *);
+/* Makes xcall/N look at its inbox, and again at what it waits for.  Any context but NMI. */
 void xc_thread_wake(struct xc_cpu *target);
 /* The record of the calling thread if it is an xcall/N, which then runs a cross-called function. */
 struct xc_cpu *xc_thread_self(void);
-/* The calling xcall/N serves, or sleeps, until the call is over; until a slot of its CPU is free. */
-void xc_thread_wait(struct xc_cpu *xc, struct xc_slot *slot, uint64_t ticket);
-void xc_thread_wait_slot(struct xc_cpu *xc);
-/* Runs the function and panics when it did not leave its context as it found it. */
-void xc_thread_run(xcfunc_t func, void *arg1, void *arg2);
+
+/* The calling xcall/N serves, or sleeps, until the call is over, or the deadline; until there is room for a post. */
+void xc_thread_wait(struct xc_cpu *, const struct xc_event *, uint64_t deadline_ns);
+void xc_thread_wait_slot(struct xc_cpu *);
+/* Another thread sleeps until then. */
+void xc_thread_sleep(const struct xc_event *, uint64_t deadline_ns);
+void xc_thread_sleep_slot(struct xc_cpu *, bool wide);
+/* The end of a call of that sender whose waiters share the bucket; room for posts.  Context of low and soft calls. */
+void xc_thread_wake_waiters(struct xc_cpu *sender, unsigned bucket);
+void xc_thread_wake_posters(struct xc_cpu *sender);
+/* A thread of that CPU waits until nothing is in the low inbox and xcall/N is idle. */
+void xc_thread_wait_idle(struct xc_cpu *);
 
 #endif

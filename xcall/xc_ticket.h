@@ -1,8 +1,9 @@
 /*
- * Tickets and the word that says where a slot's life stands.  Pure code.
+ * Levels, tickets, and the word that says where a slot's life stands.  Pure code.
  *
- * A slot's state is 2g - 1 while its call of generation g is live and 2g once that is over: one word,
- * read once, tells a live ticket from a stale and from a forged one.  It only ever grows.
+ * s_state:	generation << 5 | level << 2 | cancelled << 1 | live
+ *	One word, read once, tells a live ticket from a stale and from a forged one, and where the call runs.  It only
+ *	grows: `over` of a generation is told from its `live` by a flag, and the next generation is larger.
  */
 #ifndef XCALL_XC_TICKET_H
 #define XCALL_XC_TICKET_H
@@ -10,15 +11,24 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Where a function runs; a larger one interrupts a smaller one. */
+enum xc_level {
+	XC_LEVEL_LOW,
+	XC_LEVEL_SOFTCLOCK,
+	XC_LEVEL_SOFTBIO,
+	XC_LEVEL_SOFTNET,
+	XC_LEVEL_SOFTSERIAL,
+	XC_LEVEL_HARD,
+	XC_LEVEL_NMI,
+	XC_LEVELS
+};
+
 #define XC_TICKET_CPU_BITS 12
 #define XC_TICKET_SLOT_BITS 6
 #define XC_TICKET_GENERATION_SHIFT (XC_TICKET_CPU_BITS + XC_TICKET_SLOT_BITS)
 /* The largest one would reach the values that are errors. */
 #define XC_GENERATION_MAX ((UINT64_C(1) << (64 - XC_TICKET_GENERATION_SHIFT)) - 2)
-
-/* Calls that the threads of one CPU may have in flight, as many as a ticket can name: 46 bits of
- * generation on 64 slots used in turn last 142 years at 10^6 posts a second; on 44 they would not
- * last 100. */
+/* Calls that a CPU may have in flight, as many as a ticket can name. */
 #define XC_SLOTS (1u << XC_TICKET_SLOT_BITS)
 
 static inline uint64_t
@@ -46,23 +56,35 @@ xc_ticket_generation(uint64_t ticket)
 	return ticket >> XC_TICKET_GENERATION_SHIFT;
 }
 
-static inline uint64_t
-xc_state_live(uint64_t generation)
-{
-	return 2 * generation - 1;
-}
+#define XC_STATE_LIVE 1u
+#define XC_STATE_CANCELLED 2u
+#define XC_STATE_LEVEL_SHIFT 2
+#define XC_STATE_GENERATION_SHIFT 5
 
 static inline uint64_t
-xc_state_over(uint64_t generation)
+xc_state_live(uint64_t generation, enum xc_level level)
 {
-	return 2 * generation;
+	return generation << XC_STATE_GENERATION_SHIFT | (uint64_t)level << XC_STATE_LEVEL_SHIFT |
+	    XC_STATE_LIVE;
 }
 
-/* The latest generation issued, whether it is live or over. */
+/* Complete; the level stays, for who waits while the ticket is the slot's latest. */
+static inline uint64_t
+xc_state_over(uint64_t generation, enum xc_level level)
+{
+	return xc_state_live(generation, level) & ~(uint64_t)XC_STATE_LIVE;
+}
+
 static inline uint64_t
 xc_state_generation(uint64_t state)
 {
-	return (state + 1) / 2;
+	return state >> XC_STATE_GENERATION_SHIFT;
+}
+
+static inline enum xc_level
+xc_state_level(uint64_t state)
+{
+	return (enum xc_level)(state >> XC_STATE_LEVEL_SHIFT & 7);
 }
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * Cross calls: tickets.  Post, wait, done, barrier.
+ * Cross calls: posts.
  *
  * Background
  *
@@ -11,25 +11,24 @@
  * One call, read along its way:
  *
  *	xc_unicast()		checks the caller (xcall.c)
- *	xc_pool_take()		finds a slot of the sender's CPU (xc_pool.c)
- *	xc_pool_publish()	makes it live and gives it its ticket
- *	xc_thread_notify()	enters the sender into the target's inbox and wakes xcall/N (xc_thread.c)
- *	xc_slot_begin()		the target finds the call in the sender's slots
- *	xc_thread_run()		runs it and checks it on its way out
+ *	xc_slot_take()		finds a slot of the sender's CPU (xc_slot.c)
+ *	xc_slot_publish()	makes it live and gives it its ticket
+ *	xc_inbox_add_sender()	enters the sender into the target's inbox (xc_inbox.c)
+ *	xc_intr_notify()	sends an interrupt, unless one is on its way (xc_intr.c)
+ *	xc_intr_handler()	the target's interrupt: serves, schedules, or wakes xcall/N (xc_thread.c)
+ *	xc_inbox_next()		begins the call whose turn it is
+ *	xc_run_job()		runs it and checks it on its way out (xc_run.c)
  *	xc_slot_finish()	the last target ends the call and wakes who waits
- *	xc_wait()		sees the end of this very call
+ *	xc_wait()		sees the end of this very call (xc_wait.c)
  *
- * No lock is global and no two senders share one.  A sender and the last target of its call share the sender's
- * pool lock, all senders to a target the target's inbox lock, each for a few instructions with interrupts
- * off.  Nothing allocates.
+ * No lock is taken on the way from the post to the interrupt, none is global, and nothing allocates.
  *
- * A post is not preempted between making the call live and telling its last target: a function may spin until
- * its fellows on the other CPUs have begun, and on this one it takes the CPU at once.
+ * A post is one section with interrupts off, from the look at who is a target to the notification of the last one.  So the
+ * posts of a CPU are made one at a time, and on its way out a CPU knows that every post which still took it for a target
+ * is over once all others have taken an interrupt (xc_cpu.c).  A function may spin until its fellows on the
+ * other CPUs have begun: nobody takes the sender's CPU away between telling two of them.
  *
- * Which CPUs are targets: those that are online and have had their xc_init_cpu().  A broadcast takes each
- * CPU as it finds it while it fills in the slot, and counts exactly those: one that arrives during the post is
- * either told or not waited for.  While there is no target at all, the machine has one CPU that runs, and
- * calls run inline on it.
+ * Which CPUs are targets: xc_cpu.c has the set.  While it is empty the machine has one CPU that runs, and calls run inline on it.
  *
  * Rules for callers
  *
@@ -39,289 +38,391 @@
  *
  * Limits
  *
- * Low priority only.  A broadcast fills in its slot with interrupts off, in time linear in the CPUs.  A target that never schedules its xcall/N, because something there keeps preemption or
- * interrupts off for ever, is waited for in silence.
+ * A call to a set fills in and notifies with interrupts off, in time linear in the CPUs.  A target that never schedules its
+ * xcall/N, or keeps interrupts off for ever, is waited for; xc_stall.c says so.
  */
 #include "xcall/xcall.h"
 
 #include <stddef.h>
 
-#include "xcall/xc_chain.h"
 #include "xcall/xc_internal.h"
-#include "xcall/xc_pool.h"
+#include "xcall/xc_intr.h"
+#include "xcall/xc_post.h"
+#include "xcall/xc_stats.h"
 #include "xcall/xc_thread.h"
 
-/* A wait looks that often before it sleeps: some microseconds, about what a sleep and a wake-up cost. */
-#define XC_SPINS 64
+#define XC_FLAGS_LEVEL (XC_HIGHPRI | XC_HARD | XC_NMI)
+#define XC_FLAGS_ALL (XC_FLAGS_LEVEL | XC_NOSELF | XC_TRY | XC_LAZY | XC_IPL_MASK)
+/* The soft levels as NetBSD encodes them; serial is 0, so that plain XC_HIGHPRI is that. */
+#define XC_IPL_SHIFT 8
+static const enum xc_level xc_soft_level[] = { XC_LEVEL_SOFTSERIAL, XC_LEVEL_SOFTNET,
+	XC_LEVEL_SOFTBIO, XC_LEVEL_SOFTCLOCK };
 
-/* CPUs that had their xc_init_cpu(): once set, a bit stays. */
-static _Atomic uint64_t xc_ready[CPUSET_WORDS];
-static struct evcnt xc_unicast_ev, xc_broadcast_ev, xc_error_ev;
+static struct evcnt xc_unicast_ev, xc_broadcast_ev;
 
 void
-xc_init_cpu(struct cpu_info *ci)
+xc_post_init(void)
 {
-	static bool again;
-	struct xc_cpu *xc;
+	evcnt_attach_dynamic(&xc_unicast_ev, EVCNT_TYPE_MISC, NULL, "crosscall", "unicast");
+	evcnt_attach_dynamic(&xc_broadcast_ev, EVCNT_TYPE_MISC, NULL, "crosscall", "broadcast");
+}
 
-	KASSERTMSG(ci->ci_xcall == NULL, "CPU %u is set up already", ci->ci_index);
-	if (!again) {
-		/* Bring-up calls from one thread only. */
-		again = true;
-		evcnt_attach_dynamic(&xc_unicast_ev, EVCNT_TYPE_MISC, NULL, "crosscall", "unicast");
-		evcnt_attach_dynamic(
-		    &xc_broadcast_ev, EVCNT_TYPE_MISC, NULL, "crosscall", "broadcast");
-		evcnt_attach_dynamic(
-		    &xc_error_ev, EVCNT_TYPE_MISC, NULL, "crosscall", "error waited for");
+unsigned
+xc_encode_ipl(int ipl)
+{
+	switch (ipl) {
+	case IPL_SOFTSERIAL:
+		return 0;
+	case IPL_SOFTNET:
+		return 1 << XC_IPL_SHIFT;
+	case IPL_SOFTBIO:
+		return 2 << XC_IPL_SHIFT;
+	case IPL_SOFTCLOCK:
+		return 3 << XC_IPL_SHIFT;
+	default:
+		panic("xc_encode_ipl: %d is not a soft interrupt level", ipl);
 	}
-	xc = kmem_boot_alloc(sizeof(*xc));
-	xc->x_ci = ci;
-	xc_pool_init(xc);
-	xc_chain_init(xc);
-	xc_thread_init(xc);
-	ci->ci_xcall = xc;
-	/* Release: pairs with xc_cpu_lookup(). */
-	atomic_fetch_or_explicit(
-	    &xc_ready[ci->ci_index / 64], UINT64_C(1) << ci->ci_index % 64, memory_order_release);
 }
 
-struct xc_cpu *
-xc_cpu_lookup(unsigned index)
+/* --- what a post may be ----------------------------------------------------------------------------------- */
+
+enum xc_level
+xc_post_level(const char *who, unsigned flags)
 {
-	uint64_t word;
+	unsigned kind = flags & XC_FLAGS_LEVEL, soft = (flags & XC_IPL_MASK) >> XC_IPL_SHIFT;
 
-	if (index >= MAXCPUS)
-		return NULL;
-	/* Acquire: pairs with xc_init_cpu(). */
-	word = atomic_load_explicit(&xc_ready[index / 64], memory_order_acquire);
-	return (word >> index % 64 & 1) != 0 ? cpu_lookup(index)->ci_xcall : NULL;
+	KASSERTMSG((flags & ~XC_FLAGS_ALL) == 0, "%s: unknown flags %#x", who, flags);
+	KASSERTMSG((kind & (kind - 1)) == 0 && (soft == 0 || kind == XC_HIGHPRI) &&
+		!(kind == XC_NMI && (flags & XC_LAZY) != 0),
+	    "%s: contradictory flags %#x", who, flags);
+	KASSERTMSG(soft < sizeof(xc_soft_level) / sizeof(xc_soft_level[0]),
+	    "%s: invalid IPL in flags %#x", who, flags);
+	return kind == 0         ? XC_LEVEL_LOW
+	    : kind == XC_HIGHPRI ? xc_soft_level[soft]
+	    : kind == XC_HARD    ? XC_LEVEL_HARD
+				 : XC_LEVEL_NMI;
 }
 
-/* The state of a CPU that calls can be posted to, or NULL. */
-static struct xc_cpu *
-xc_target(const struct cpu_info *ci)
-{
-	return cpu_online(ci) ? xc_cpu_lookup(ci->ci_index) : NULL;
-}
-
-static void
-xc_assert_post(const char *who, unsigned flags, xcfunc_t func)
+enum xc_level
+xc_post_assert(const char *who, unsigned flags, xcfunc_t func)
 {
 	KASSERTMSG(!cpu_nmi_p(), "%s: in an NMI", who);
 	KASSERTMSG(func != NULL, "%s: NULL function", who);
-	KASSERTMSG(
-	    (flags & ~(XC_HIGHPRI | XC_HARD | XC_NMI)) == 0, "%s: unknown flags %#x", who, flags);
-	KASSERTMSG(flags == 0,
-	    "%s: flags %#x: XC_HIGHPRI, XC_HARD and XC_NMI come later, this is low priority only",
-	    who, flags);
+	return xc_post_level(who, flags);
 }
 
-/* Before the other CPUs are up: inline.  `ci` NULL: everywhere, which is here. */
-static uint64_t
-xc_post_early(xcfunc_t func, void *arg1, void *arg2, const struct cpu_info *to)
+/* Before the other CPUs are up: in the context that was asked for as far as one CPU without interrupts from others has it. */
+void
+xc_post_early(enum xc_level level, xcfunc_t func, void *arg1, void *arg2)
 {
-	struct cpu_info *ci;
+	bool on;
 
-	if (to != NULL && to != curcpu())
-		return XC_ERROR(EHOSTDOWN);
-	CPU_INFO_FOREACH(ci) {
-		if (xc_target(ci) != NULL)
-			return XC_ERROR(EHOSTDOWN);
+	if (level == XC_LEVEL_LOW) {
+		xc_run_function(func, arg1, arg2);
+		return;
 	}
-	evcnt_increment(to != NULL ? &xc_unicast_ev : &xc_broadcast_ev);
-	xc_thread_run(func, arg1, arg2);
-	return 0;
+	on = intr_enter();
+	xc_run_function(func, arg1, arg2);
+	intr_leave(on);
 }
 
-/* A slot with the call in it, its pool locked; or NULL. */
-static struct xc_slot *
-xc_post_prepare(struct xc_cpu *self, xcfunc_t func, void *arg1, void *arg2)
+void
+xc_post_count(struct xc_cpu *self, enum xc_level level, bool unicast)
 {
-	bool may_sleep = xcp_unsleepable() == NULL && xc_thread_self() == NULL;
-	struct xc_slot *slot = xc_pool_take(self, may_sleep);
+	evcnt_increment(unicast ? &xc_unicast_ev : &xc_broadcast_ev);
+	if (self != NULL)
+		xc_stats_post(self, level);
+}
+
+void
+xc_post_notify(
+    struct xc_cpu *self, struct xc_cpu *target, enum xc_level level, unsigned flags, bool intr)
+{
+	if ((flags & XC_LAZY) != 0)
+		xc_intr_notify_lazy(target, level);
+	else
+		xc_intr_notify(self, target, level, intr);
+}
+
+/* --- posts ------------------------------------------------------------------------------------------------ */
+
+/* A post on its way. */
+struct xc_post {
+	unsigned p_flags;
+	enum xc_level p_level;
+	xcfunc_t p_func;
+	void *p_arg1, *p_arg2;
+	struct xc_cpu *p_self;
+};
+
+/* A slot with the call in it; NULL: no room, and try again when true is returned, with interrupts as `intr` says and on again
+ * meanwhile. */
+static struct xc_slot *
+xc_post_take(const struct xc_post *post, bool wide)
+{
+	struct xc_slot *slot = xc_slot_take(post->p_self, post->p_level, wide);
 
 	if (slot != NULL) {
-		slot->s_func = func;
-		slot->s_arg1 = arg1;
-		slot->s_arg2 = arg2;
+		/* Relaxed: the state that makes the call live comes after them. */
+		atomic_store_explicit(&slot->s_func, post->p_func, memory_order_relaxed);
+		slot->s_arg1 = post->p_arg1;
+		slot->s_arg2 = post->p_arg2;
+		atomic_store_explicit(
+		    &slot->s_lazy, (post->p_flags & XC_LAZY) != 0, memory_order_relaxed);
 	}
 	return slot;
 }
 
+/* No room: waits for some, if the caller may; false: it may not.  Interrupts as they were before the post. */
+static bool
+xc_post_wait(const struct xc_post *post, bool wide)
+{
+	xc_stats_full(post->p_self, post->p_level);
+	if ((post->p_flags & XC_TRY) != 0)
+		return false;
+	if (post->p_level >= XC_LEVEL_HARD) {
+		if (curcpu()->ci_spin_depth != 0)
+			return false;
+		xc_intr_poll();
+		xcp_pause();
+		return true;
+	}
+	if (xcp_unsleepable() != NULL || xc_thread_self() != NULL)
+		return false;
+	xc_thread_sleep_slot(post->p_self, wide);
+	return true;
+}
+
+static uint64_t
+xc_post_one(const struct xc_post *post, struct cpu_info *ci)
+{
+	struct xc_cpu *target;
+	struct xc_slot *slot;
+	uint64_t ticket;
+	bool intr;
+
+	for (;;) {
+		intr = machine_intr_disable();
+		target = xc_post_target(ci);
+		slot = target != NULL ? xc_post_take(post, false) : NULL;
+		if (slot != NULL)
+			break;
+		machine_intr_restore(intr);
+		if (target == NULL)
+			return XC_ERROR(EHOSTDOWN);
+		if (!xc_post_wait(post, false))
+			return XC_ERROR(EBUSY);
+	}
+	xc_slot_target(post->p_self, slot, ci->ci_index - ci->ci_index % XC_GROUP_CPUS,
+	    1u << ci->ci_index % XC_GROUP_CPUS);
+	ticket = xc_slot_publish(post->p_self, slot, post->p_level);
+	xc_inbox_add_sender(&target->x_inbox[post->p_level], post->p_self->x_ci->ci_index);
+	xc_post_count(post->p_self, post->p_level, true);
+	xc_post_notify(post->p_self, target, post->p_level, post->p_flags, intr);
+	machine_intr_restore(intr);
+	return ticket;
+}
+
+/* Tells all of the set; the own CPU last. */
+static void
+xc_post_notify_set(const struct xc_post *post, const struct cpuset *set, bool intr)
+{
+	struct xc_cpu *self = post->p_self, *target;
+	unsigned own = self->x_ci->ci_index;
+
+	for (unsigned i = cpuset_first(set); i != CPUSET_END; i = cpuset_next(set, i)) {
+		target = xc_cpu_lookup(i);
+		xc_inbox_add_sender(&target->x_inbox[post->p_level], own);
+		if (i != own)
+			xc_post_notify(self, target, post->p_level, post->p_flags, intr);
+	}
+	if (cpuset_has(set, own))
+		xc_post_notify(self, self, post->p_level, post->p_flags, intr);
+}
+
+/* Fills the groups of the slot with the set. */
+static void
+xc_post_target_set(const struct xc_post *post, struct xc_slot *slot, const struct cpuset *set)
+{
+	unsigned base;
+	uint32_t mask;
+
+	for (unsigned w = 0; w < (ncpu + 63) / 64; w++) {
+		for (unsigned part = 0; part < 64 / XC_GROUP_CPUS; part++) {
+			base = w * 64 + part * XC_GROUP_CPUS;
+			mask = set->cs_word[w] >> part * XC_GROUP_CPUS & XC_GROUP_MASK;
+			if (mask != 0)
+				xc_slot_target(post->p_self, slot, base, mask);
+		}
+	}
+}
+
+/* Whether the members stand in more than one group. */
+static bool
+xc_post_wide(const struct cpuset *set)
+{
+	unsigned first = cpuset_first(set) / XC_GROUP_CPUS;
+
+	return cpuset_next(set, first * XC_GROUP_CPUS + XC_GROUP_CPUS - 1) != CPUSET_END;
+}
+
+/* No target: there was nobody to call, or none of those is online. */
+static uint64_t
+xc_post_nobody(const struct xc_post *post, const struct cpuset *set)
+{
+	unsigned own = post->p_self->x_ci->ci_index;
+
+	if (set == NULL || cpuset_empty(set) ||
+	    ((post->p_flags & XC_NOSELF) != 0 && cpuset_first(set) == own &&
+		cpuset_next(set, own) == CPUSET_END))
+		return 0;
+	return XC_ERROR(EHOSTDOWN);
+}
+
+/* Posts to the targets among the members; NULL: all CPUs. */
+static uint64_t
+xc_post_set(const struct xc_post *post, const struct cpuset *set)
+{
+	struct cpuset targets;
+	struct xc_slot *slot;
+	uint64_t ticket;
+	bool intr, wide;
+
+	for (;;) {
+		intr = machine_intr_disable();
+		xc_cpu_targets(&targets, set);
+		if ((post->p_flags & XC_NOSELF) != 0)
+			cpuset_remove(&targets, post->p_self->x_ci->ci_index);
+		wide = false;
+		slot = NULL;
+		if (!cpuset_empty(&targets)) {
+			wide = xc_post_wide(&targets);
+			slot = xc_post_take(post, wide);
+		}
+		if (slot != NULL)
+			break;
+		machine_intr_restore(intr);
+		if (cpuset_empty(&targets))
+			return xc_post_nobody(post, set);
+		if (!xc_post_wait(post, wide))
+			return XC_ERROR(EBUSY);
+	}
+	xc_post_target_set(post, slot, &targets);
+	ticket = xc_slot_publish(post->p_self, slot, post->p_level);
+	xc_post_count(post->p_self, post->p_level, false);
+	/* The slot is the targets' now and may be over already: it must not be read again. */
+	xc_post_notify_set(post, &targets, intr);
+	machine_intr_restore(intr);
+	return ticket;
+}
+
+/* --- the calls -------------------------------------------------------------------------------------------- */
+
 uint64_t
 xc_unicast(unsigned flags, xcfunc_t func, void *arg1, void *arg2, struct cpu_info *ci)
 {
-	struct xc_cpu *self, *target;
-	struct xc_slot *slot;
-	uint64_t ticket;
+	struct xc_post post = { flags, xc_post_assert("xc_unicast", flags, func), func, arg1, arg2,
+		xc_cpu_lookup(curcpu()->ci_index) };
 
-	xc_assert_post("xc_unicast", flags, func);
 	KASSERTMSG(ci != NULL, "xc_unicast: NULL ci");
 	KASSERTMSG(cpu_lookup(ci->ci_index) == ci, "xc_unicast: foreign ci %p", (void *)ci);
-	if ((self = xc_target(curcpu())) == NULL)
-		return xc_post_early(func, arg1, arg2, ci);
-	if ((target = xc_target(ci)) == NULL)
+	KASSERTMSG((flags & XC_NOSELF) == 0, "xc_unicast: XC_NOSELF is for sets of CPUs");
+	if (xc_post_early_p()) {
+		if (ci != curcpu())
+			return XC_ERROR(EHOSTDOWN);
+		xc_post_count(NULL, post.p_level, true);
+		xc_post_early(post.p_level, func, arg1, arg2);
+		return 0;
+	}
+	if (post.p_self == NULL)
 		return XC_ERROR(EHOSTDOWN);
-	if ((slot = xc_post_prepare(self, func, arg1, arg2)) == NULL)
-		return XC_ERROR(EBUSY);
-	xc_slot_target(slot, ci->ci_index);
-	ticket = xc_pool_publish(slot);
-	xcp_preempt_disable();
-	mutex_exit(&self->x_pool_lock);
-	xc_thread_notify(target, self->x_ci->ci_index);
-	evcnt_increment(&xc_unicast_ev);
-	xcp_preempt_enable();
-	return ticket;
+	return xc_post_one(&post, ci);
+}
+
+static uint64_t
+xc_post_many(const char *who, unsigned flags, xcfunc_t func, void *arg1, void *arg2,
+    const struct cpuset *set)
+{
+	struct xc_post post = { flags, xc_post_assert(who, flags, func), func, arg1, arg2,
+		xc_cpu_lookup(curcpu()->ci_index) };
+
+	if (xc_post_early_p()) {
+		if ((flags & XC_NOSELF) == 0 &&
+		    (set == NULL || cpuset_has(set, curcpu()->ci_index))) {
+			xc_post_count(NULL, post.p_level, false);
+			xc_post_early(post.p_level, func, arg1, arg2);
+		}
+		return 0;
+	}
+	if (post.p_self == NULL)
+		return XC_ERROR(EHOSTDOWN);
+	return xc_post_set(&post, set);
 }
 
 uint64_t
 xc_broadcast(unsigned flags, xcfunc_t func, void *arg1, void *arg2)
 {
-	struct xc_cpu *self, *target;
-	struct xc_slot *slot;
+	return xc_post_many("xc_broadcast", flags, func, arg1, arg2, NULL);
+}
+
+uint64_t
+xc_multicast(unsigned flags, xcfunc_t func, void *arg1, void *arg2, const struct cpuset *set)
+{
+	KASSERTMSG(set != NULL, "xc_multicast: NULL set");
+	return xc_post_many("xc_multicast", flags, func, arg1, arg2, set);
+}
+
+uint64_t
+xc_cond(
+    unsigned flags, xcpred_t pred, xcfunc_t func, void *arg1, void *arg2, const struct cpuset *set)
+{
+	struct cpuset wanted;
+
+	KASSERTMSG(set != NULL && pred != NULL, "xc_cond: NULL set or predicate");
+	cpuset_zero(&wanted);
+	for (unsigned i = cpuset_first(set); i != CPUSET_END; i = cpuset_next(set, i))
+		if (cpu_lookup(i) != NULL && pred(cpu_lookup(i), arg1, arg2))
+			cpuset_add(&wanted, i);
+	return xc_post_many("xc_cond", flags, func, arg1, arg2, &wanted);
+}
+
+/* The member nearest to this CPU among those that are targets now; NULL when none is. */
+static struct cpu_info *
+xc_post_nearest(const struct cpuset *set, bool noself)
+{
+	struct cpu_info *self = curcpu(), *ci, *best = NULL;
+	struct cpuset targets;
+
+	xc_cpu_targets(&targets, set);
+	for (unsigned i = cpuset_first(&targets); i != CPUSET_END; i = cpuset_next(&targets, i)) {
+		ci = cpu_lookup(i);
+		if (noself && ci == self)
+			continue;
+		if (best == NULL || cpu_distance(self, ci) < cpu_distance(self, best))
+			best = ci;
+	}
+	return best;
+}
+
+uint64_t
+xc_any(unsigned flags, xcfunc_t func, void *arg1, void *arg2, const struct cpuset *set)
+{
+	struct xc_post post = { flags, xc_post_assert("xc_any", flags, func), func, arg1, arg2,
+		xc_cpu_lookup(curcpu()->ci_index) };
 	struct cpu_info *ci;
 	uint64_t ticket;
 
-	xc_assert_post("xc_broadcast", flags, func);
-	if ((self = xc_target(curcpu())) == NULL)
-		return xc_post_early(func, arg1, arg2, NULL);
-	if ((slot = xc_post_prepare(self, func, arg1, arg2)) == NULL)
-		return XC_ERROR(EBUSY);
-	CPU_INFO_FOREACH(ci) {
-		if (ci == self->x_ci || xc_target(ci) != NULL)
-			xc_slot_target(slot, ci->ci_index);
-	}
-	ticket = xc_pool_publish(slot);
-	xcp_preempt_disable();
-	mutex_exit(&self->x_pool_lock);
-	/* The slot is the targets' now and may be over already: it must not be read again.  A CPU that
-	 * has become a target since then looks for nothing. */
-	CPU_INFO_FOREACH(ci) {
-		target = xc_cpu_lookup(ci->ci_index);
-		if (target != NULL)
-			xc_thread_notify(target, self->x_ci->ci_index);
-	}
-	evcnt_increment(&xc_broadcast_ev);
-	xcp_preempt_enable();
-	return ticket;
-}
-
-static void
-xc_assert_wait(const char *who)
-{
-	const char *why = xcp_unsleepable();
-
-	KASSERTMSG(why == NULL, "%s: %s", who, why);
-	KASSERTMSG(xc_thread_self() == NULL || mutex_held_count(curlwp) == 0,
-	    "%s: in a cross-called function that holds %u mutexes", who, mutex_held_count(curlwp));
-}
-
-/* The wait of every thread but xcall/N. */
-static void __attribute__((noinline)) xc_sleep(struct xc_slot *slot, uint64_t ticket)
-{
-	kmutex_t *lock = &slot->s_home->x_pool_lock;
-	/* Nobody can wait for a thread without mutexes: no chain comes back to it. */
-	struct xc_cpu *self = mutex_held_count(curlwp) != 0 ? xc_cpu_lookup(curcpu()->ci_index)
-							    : NULL;
-	struct xc_holder holder;
-	int error;
-
-	if (self != NULL)
-		xc_chain_enter(self, &holder, ticket);
+	KASSERTMSG(set != NULL, "xc_any: NULL set");
+	if (xc_post_early_p())
+		return xc_post_many("xc_any", flags, func, arg1, arg2, set);
+	if (post.p_self == NULL)
+		return XC_ERROR(EHOSTDOWN);
+	/* One that leaves between the choice and the post is passed over. */
 	do {
-		if (self != NULL)
-			xc_chain_check(self, ticket);
-		error = 0;
-		mutex_enter(lock);
-		while (error == 0 && xc_slot_life(slot, ticket) == XC_LIVE) {
-			if (self != NULL)
-				error = cv_timedwait(&slot->s_over, lock, xc_chain_period());
-			else
-				cv_wait(&slot->s_over, lock);
-		}
-		mutex_exit(lock);
-	} while (error != 0);
-	if (self != NULL)
-		xc_chain_exit(self, &holder);
-}
-
-/* A caller in the style of 2008 drops the result: the console keeps it.  Apart from xc_wait(), whose stack
- * frame nests. */
-static int __attribute__((noinline)) xc_wait_error(uint64_t where, uintptr_t caller)
-{
-	char name[KSYMS_TEXT_BYTES];
-
-	evcnt_increment(&xc_error_ev);
-	printf("xcall: error %d: %s waits for a call that was not posted\n", XC_ERRNO(where),
-	    ksyms_format(caller, name));
-	return XC_ERRNO(where);
-}
-
-int
-xc_wait(uint64_t where)
-{
-	struct xc_slot *slot;
-	struct xc_cpu *server;
-	enum xc_life life;
-
-	/* Neither says of which priority the call was: legal in every context. */
-	if (where == 0)
-		return 0;
-	if (XC_ISERR(where))
-		return xc_wait_error(where, (uintptr_t)__builtin_return_address(0));
-	xc_assert_wait("xc_wait");
-	slot = xc_slot_lookup(where);
-	if (slot == NULL)
-		return EINVAL;
-	life = xc_slot_life(slot, where);
-	for (unsigned i = 0; i < XC_SPINS && life == XC_LIVE; i++) {
-		xcp_pause();
-		life = xc_slot_life(slot, where);
-	}
-	if (life != XC_LIVE)
-		return life == XC_OVER ? 0 : EINVAL;
-	if ((server = xc_thread_self()) != NULL)
-		xc_thread_wait(server, slot, where);
-	else
-		xc_sleep(slot, where);
-	return 0;
-}
-
-bool
-xc_done(uint64_t where)
-{
-	const struct xc_slot *slot;
-
-	if (where == 0 || XC_ISERR(where))
-		return true;
-	slot = xc_slot_lookup(where);
-	return slot == NULL || xc_slot_life(slot, where) != XC_LIVE;
-}
-
-static void
-xc_nop(void *arg1, void *arg2)
-{
-	(void)arg1;
-	(void)arg2;
-}
-
-/* Nobody is switched away from with preemption off, so that xcall/N ran means that each such section which
- * stood on its CPU has ended; that it tops all threads means that nothing else is waited for. */
-void
-xc_barrier(unsigned flags)
-{
-	struct xc_cpu *server;
-	uint64_t where;
-
-	if (xc_target(curcpu()) != NULL)
-		xc_assert_wait("xc_barrier");
-	/* Threads sleep for a slot in the post; xcall/N has to serve meanwhile. */
-	while ((where = xc_broadcast(flags, xc_nop, NULL, NULL)) == XC_ERROR(EBUSY)) {
-		server = xc_thread_self();
-		KASSERT(server != NULL);
-		xc_thread_wait_slot(server);
-	}
-	KASSERTMSG(
-	    !XC_ISERR(where), "xc_barrier: CPU %u: error %d", curcpu()->ci_index, XC_ERRNO(where));
-	xc_wait(where);
+		ci = xc_post_nearest(set, (flags & XC_NOSELF) != 0);
+		if (ci == NULL)
+			return XC_ERROR(EHOSTDOWN);
+		ticket = xc_post_one(&post, ci);
+	} while (ticket == XC_ERROR(EHOSTDOWN));
+	return ticket;
 }

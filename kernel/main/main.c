@@ -5,6 +5,7 @@
 
 #include "boot/boot.h"
 #include "boot/bootinfo.h"
+#include "kernel/clients/hotplug.h"
 #include "kernel/clock.h"
 #include "kernel/cmdline.h"
 #include "kernel/console.h"
@@ -150,7 +151,7 @@ main_init_apic(void)
 static void
 main_go_online(void)
 {
-	if (timer_set(TIMER_PERIODIC, HZ) != 0)
+	if (timer_start() != 0)
 		panic("CPU %u: its local timer cannot tick at %u Hz", curcpu()->ci_index, HZ);
 	cpu_set_online();
 }
@@ -173,6 +174,7 @@ main_init_xcall(void)
 
 	CPU_INFO_FOREACH(ci)
 		xc_init_cpu(ci);
+	hotplug_init();
 }
 
 /* What the command line asks for; without a word, the main job. */

@@ -215,6 +215,24 @@ apic_init_cpu(const struct platform *pl, uint32_t acpi_uid)
 	return stale;
 }
 
+void
+apic_silence(void)
+{
+	unsigned tries = 0;
+
+	KASSERT(!machine_intr_enabled());
+	apic_mask_local();
+	while (apic_count_vectors(APIC_REG_IRR) != 0 && tries++ < APIC_DRAIN_MAX) {
+		machine_intr_restore(true);
+		machine_pause(); /* STI holds interrupts back for one instruction */
+		machine_intr_disable();
+	}
+	if (tries > APIC_DRAIN_MAX)
+		printf("apic: CPU %u: an interrupt that nothing takes is dropped\n",
+		    curcpu()->ci_index);
+	apic->write(APIC_REG_SVR, INTR_VECTOR_SPURIOUS);
+}
+
 static void
 apic_error_intr(void *arg __attribute__((unused)), struct trapframe *frame __attribute__((unused)))
 {

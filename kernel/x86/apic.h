@@ -79,6 +79,9 @@ const char *apic_check_cpu(void);
  * interrupts were found: those in service are ended; those only requested arrive when interrupts go on, and
  * their handlers find nothing due.  Panics when this CPU's LAPIC is in another mode than the boot CPU's. */
 unsigned apic_init_cpu(const struct platform *, uint32_t acpi_uid);
+/* Silences this CPU's LAPIC: closes all local vectors, takes what is pending, and disables it by software; then it
+ * accepts only NMI, SMI, INIT and STARTUP (SDM vol. 3, 11.4.7.2).  Interrupts off on entry and return. */
+void apic_silence(void);
 /* Routes the legacy controllers away: PICs remapped and masked, IMCR, all IOAPIC lines masked. */
 void apic_mask_legacy(const struct platform *);
 /* Handlers for the error and spurious vectors; once, by the boot CPU. */

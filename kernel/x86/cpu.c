@@ -207,46 +207,6 @@ cpu_check_control(const struct cpu_info *ci)
 	return same;
 }
 
-/* Bits of the APIC id below `count` distinct ids. */
-static unsigned
-cpu_id_bits(unsigned count)
-{
-	unsigned bits = 0;
-
-	while (bits < 31 && (1u << bits) < count)
-		bits++;
-	return bits;
-}
-
-void
-cpu_read_topology(struct cpu_info *ci)
-{
-	struct cpu_topology *t = &ci->ci_md->topology;
-	uint32_t id = ci->ci_apicid, max = cpuid(0, 0).eax;
-	unsigned thread_bits = 0, package_bits = 0;
-	struct cpuid_regs r;
-
-	if (max >= 0xb && cpuid(0xb, 0).ebx != 0) {
-		for (unsigned level = 0; level < 8; level++) {
-			r = cpuid(0xb, level);
-			if ((r.ecx >> 8 & 0xff) == 0)
-				break;
-			if ((r.ecx >> 8 & 0xff) == 1)
-				thread_bits = r.eax & 0x1f;
-			package_bits = r.eax & 0x1f;
-		}
-	} else if (cpu_feature(28)) {
-		unsigned logical = cpuid(1, 0).ebx >> 16 & 0xff;
-		unsigned cores = max >= 4 ? (cpuid(4, 0).eax >> 26) + 1 : 1;
-
-		package_bits = cpu_id_bits(logical);
-		thread_bits = cpu_id_bits(logical / cores);
-	}
-	t->package = id >> package_bits;
-	t->core = (id & ((1u << package_bits) - 1)) >> thread_bits;
-	t->thread = id & ((1u << thread_bits) - 1);
-}
-
 void
 machine_idle(void)
 {

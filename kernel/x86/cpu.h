@@ -28,18 +28,12 @@ struct cpu_control {
 	uint64_t cr0, cr4, efer, pat;
 };
 
-/* Position in the machine (SDM vol. 3, 9.9.3). */
-struct cpu_topology {
-	unsigned package, core, thread;
-};
-
 struct cpu_md {
 	uint64_t gdt[BOOT_SEL_TSS / 8 + 2];
 	struct cpu_tss tss;
 	struct cpu_control control;
-	struct cpu_topology topology;
 	uint32_t acpi_uid;
-	_Atomic uint64_t nmis;     /* taken on this CPU */
+	_Atomic uint64_t nmis;     /* taken on this CPU that nobody claimed */
 	bool mtrrs_copied;         /* they differed from the boot CPU's */
 	unsigned stale_interrupts; /* drained from the LAPIC when it was set up */
 };
@@ -55,7 +49,7 @@ void cpu_load(struct cpu_info *ci);
 void cpu_read_control(struct cpu_control *);
 /* Compares an AP's registers with the boot CPU's; prints each difference; false when there is one. */
 bool cpu_check_control(const struct cpu_info *ci);
-/* Splits an APIC id into package, core and thread as CPUID describes it; on the CPU itself. */
+/* Splits the APIC id of the calling CPU into package, core and thread as CPUID describes it (topology.c). */
 void cpu_read_topology(struct cpu_info *ci);
 /* CPUID feature, by name. */
 bool cpu_has_nx(void);

@@ -41,4 +41,6 @@ offsets(void)
 	DEFINE(TRAPFRAME_RAX, offsetof(struct trapframe, rax));
 	DEFINE(TRAPFRAME_VECTOR, offsetof(struct trapframe, vector));
 	DEFINE(TRAPFRAME_RIP, offsetof(struct trapframe, rip));
+	DEFINE(TRAPFRAME_RFLAGS, offsetof(struct trapframe, rflags));
+	DEFINE(TRAPFRAME_RSP, offsetof(struct trapframe, rsp));
 }

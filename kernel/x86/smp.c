@@ -1,5 +1,5 @@
 /*
- * Starting the application processors.
+ * Starting the application processors, and starting them again.
  *
  * Background.  An AP waits for INIT and STARTUP interprocessor interrupts (SDM vol. 3, 9.4.4).  A STARTUP can get
  * lost (the AP is in SMM, a hypervisor is busy), come twice, or be answered seconds late; firmware tables
@@ -12,13 +12,24 @@
  * arrivals one wins, and one that comes after the slot was retired parks itself.  Slots are never reused
  * and the trampoline page is never given back, so a late AP finds both as they were.
  *
+ * An AP that goes offline silences its LAPIC, marks its slot PARKED and halts with interrupts off.  NMIs are taken on
+ * their own stack and lead back into the halt; interrupts sent to all do not reach a LAPIC that is disabled by
+ * software; an INIT has it wait for the STARTUP that its restart sends in any case.  The restart is the same
+ * way again for one slot: same cpu_info, same stacks, the first of which it starts anew, since the idle
+ * thread has nothing to go back to.  INIT comes before the slot is KICKED, and again before each further try:
+ * whatever the AP was doing, it is over then, so a try never meets what the one before left behind.
+ * INIT keeps caches and TLB (SDM vol. 3, table 9-1), but clears CR4, and the trampoline that sets CR4.PGE drops
+ * all translations (4.10.4.1): nobody has to tell a parked CPU of mappings that changed.
+ *
  * Rejected: one shared mailbox or stack (a late AP takes the next one's); numbering by arrival (a CPU's index
  * would change from boot to boot); broadcast INIT (starts processors that the tables call disabled).
  *
- * Rules.  Boot CPU only, clocks calibrated, interrupts of the boot CPU may be on.
+ * Rules.  smp_start(): boot CPU only, clocks calibrated, interrupts of the boot CPU may be on.  Restarts: a thread
+ * on any other CPU, one at a time.
  *
  * Limits.  xAPIC reaches ids 0..254; others are named and left out.  An AP has no IDT between the SIPI and
- * 64-bit code; nothing can send it an NMI there, its LINT pins being masked since INIT.
+ * 64-bit code; nothing can send it an NMI there, its LINT pins being masked since INIT.  The boot CPU cannot be
+ * parked: after INIT it would run the firmware, not wait for STARTUP (SDM vol. 3, 9.4.3).
  */
 #include "kernel/x86/smp.h"
 
@@ -56,6 +67,8 @@ extern struct smp_slot *smp_slots;
 extern uint32_t smp_slot_count;
 struct smp_slot *smp_slots;
 uint32_t smp_slot_count;
+
+uint8_t smp_vector;
 
 extern const uint8_t ap_trampoline_start[], ap_trampoline_32[], ap_trampoline_end[];
 extern const uint8_t boot_gdt[], boot_gdt_end[];
@@ -273,15 +286,20 @@ smp_retire(struct smp_slot *s)
 }
 
 static void
+smp_attach(struct cpu_info *ci)
+{
+	cpu_attach(ci);
+	timer_init_cpu(ci);
+	sched_init_cpu(ci);
+}
+
+static void
 smp_let_go(struct smp_slot *s)
 {
 	struct cpu_info *ci = s->ci;
 	uint64_t end;
 
-	cpu_attach(ci);
 	cpu_check_control(ci);
-	timer_init_cpu(ci);
-	sched_init_cpu(ci);
 	/* Release: pairs with the acquire in smp_ap_start(). */
 	atomic_store_explicit(&s->state, SMP_GO, memory_order_release);
 	end = clock_ns() + SMP_ONLINE_NS;
@@ -297,8 +315,8 @@ void
 smp_start(const struct bootinfo *bi)
 {
 	uintptr_t page = smp_trampoline_page(bi);
-	uint8_t vector = (uint8_t)(page / PAGE_BYTES);
 
+	smp_vector = (uint8_t)(page / PAGE_BYTES);
 	smp_prepare();
 	if (smp_slot_count == 0)
 		return;
@@ -307,27 +325,89 @@ smp_start(const struct bootinfo *bi)
 			smp_slots[i].failure = "no usable page below 640 KiB for the trampoline";
 	} else {
 		smp_send(APIC_INIT, 0);
-		smp_send(APIC_STARTUP, vector);
+		smp_send(APIC_STARTUP, smp_vector);
 		if (!smp_collect(SMP_SECOND_SIPI_US)) {
-			smp_send(APIC_STARTUP, vector);
+			smp_send(APIC_STARTUP, smp_vector);
 			smp_collect(SMP_ANSWER_US);
 		}
 		if (!smp_collect(0)) {
 			smp_send(APIC_INIT, 0);
 			delay_us(SMP_INIT_DELAY_US);
-			smp_send(APIC_STARTUP, vector);
+			smp_send(APIC_STARTUP, smp_vector);
 			smp_collect(SMP_ANSWER_US);
 		}
 	}
 	for (struct smp_slot *s = smp_slots; s < smp_slots + smp_slot_count; s++) {
 		smp_retire(s);
 		/* Acquire: pairs with the AP's releases of ALIVE and RETIRED. */
-		if (atomic_load_explicit(&s->state, memory_order_acquire) == SMP_ALIVE)
+		if (atomic_load_explicit(&s->state, memory_order_acquire) == SMP_ALIVE) {
+			smp_attach(s->ci);
 			smp_let_go(s);
-		else
+		} else {
 			printf("warning: the CPU with APIC id %u is left out: %s\n", s->apic_id,
 			    s->failure);
+		}
 	}
+}
+
+struct smp_slot *
+smp_slot_of(const struct cpu_info *ci)
+{
+	for (struct smp_slot *s = smp_slots; s < smp_slots + smp_slot_count; s++) {
+		if (s->ci == ci)
+			return s;
+	}
+	return NULL;
+}
+
+/* --- leaving and coming back ----------------------------------------------------------------------------- */
+
+void
+machine_cpu_park(void)
+{
+	struct smp_slot *slot = smp_slot_of(curcpu());
+
+	KASSERTMSG(slot != NULL, "the boot CPU cannot be restarted");
+	apic_silence();
+	/* Relaxed: cpu_set_offline() publishes it. */
+	atomic_store_explicit(&slot->state, SMP_PARKED, memory_order_relaxed);
+	cpu_set_offline();
+	machine_halt();
+}
+
+/* One try; whether the AP has answered, be it that its LAPIC is of no use. */
+static bool
+smp_restart_try(struct smp_slot *s, uint64_t init_delay_us)
+{
+	if (!apic->send(s->apic_id, APIC_INIT, 0))
+		s->failure = "the local APIC stayed busy";
+	delay_us(init_delay_us);
+	/* Release: as in smp_prepare(). */
+	atomic_store_explicit(&s->state, SMP_KICKED, memory_order_release);
+	smp_send(APIC_STARTUP, smp_vector);
+	if (smp_collect(SMP_SECOND_SIPI_US))
+		return true;
+	smp_send(APIC_STARTUP, smp_vector);
+	return smp_collect(SMP_ANSWER_US);
+}
+
+const char *
+machine_cpu_restart(struct cpu_info *ci)
+{
+	struct smp_slot *s = smp_slot_of(ci);
+
+	KASSERTMSG(s != NULL && !cpu_online(ci), "CPU %u", ci->ci_index);
+	s->failure = NULL;
+	s->sipis = 0;
+	s->alive_ns = 0;
+	if (!smp_restart_try(s, 0))
+		(void)smp_restart_try(s, SMP_INIT_DELAY_US);
+	smp_retire(s);
+	/* Acquire: pairs with the AP's releases of ALIVE and RETIRED. */
+	if (atomic_load_explicit(&s->state, memory_order_acquire) != SMP_ALIVE)
+		return s->failure;
+	smp_let_go(s);
+	return NULL;
 }
 
 /* --- the table ------------------------------------------------------------------------------------------- */
@@ -341,7 +421,7 @@ smp_found(void)
 unsigned
 smp_failed(void)
 {
-	return smp_found() - cpu_online_count();
+	return smp_found() - ncpu;
 }
 
 static void
@@ -362,16 +442,6 @@ smp_print_repairs(void)
 		printf("  note: %u interrupts that were pending from before were drained\n", stale);
 }
 
-static const struct smp_slot *
-smp_slot_of(const struct cpu_info *ci)
-{
-	for (const struct smp_slot *s = smp_slots; s < smp_slots + smp_slot_count; s++) {
-		if (s->ci == ci)
-			return s;
-	}
-	return NULL;
-}
-
 void
 smp_print(void)
 {
@@ -383,8 +453,6 @@ smp_print(void)
 	    platform.source, cpu_online_count(), platform.cpus_disabled);
 	printf("  cpu  apic id  package/core/thread  state    SIPI->alive us  SIPIs\n");
 	CPU_INFO_FOREACH(ci) {
-		const struct cpu_topology *t = &ci->ci_md->topology;
-
 		s = smp_slot_of(ci);
 		if (s != NULL)
 			snprintf(answer, sizeof(answer), "%14lu  %5u",
@@ -392,15 +460,14 @@ smp_print(void)
 		else
 			snprintf(answer, sizeof(answer), "%14s  %5s", "-", "-");
 		printf("  %3u  %7u  %7u/%4u/%6u  %-7s  %s\n", ci->ci_index, ci->ci_apicid,
-		    t->package, t->core, t->thread,
+		    ci->ci_package_id, ci->ci_core_id, ci->ci_smt_id,
 		    s == NULL            ? "boot"
 			: cpu_online(ci) ? "online"
 					 : "offline",
 		    answer);
 	}
 	for (s = smp_slots; s < smp_slots + smp_slot_count; s++) {
-		if (s->failure != NULL &&
-		    atomic_load_explicit(&s->state, memory_order_relaxed) != SMP_GO)
+		if (s->failure != NULL && (s->ci == NULL || cpu_lookup(s->ci->ci_index) != s->ci))
 			printf("    -  %7u  %20s  failed   %14s  %5u  %s\n", s->apic_id, "-", "-",
 			    s->sipis, s->failure);
 	}

@@ -1,5 +1,5 @@
 /*
- * Starting the application processors.
+ * Starting the application processors, and starting them again.
  */
 #ifndef KERNEL_X86_SMP_H
 #define KERNEL_X86_SMP_H
@@ -20,8 +20,11 @@
  *	ALIVE    -> GO		boot CPU: attached, may schedule
  *	KICKED, CLAIMED -> RETIRED	boot CPU, time out: a late AP parks for good
  *	CLAIMED  -> RETIRED	the AP itself, whose LAPIC is in another mode than the boot CPU's
+ *	GO       -> PARKED	the AP, which has left and halts
+ *	PARKED, RETIRED, KICKED, CLAIMED -> KICKED	who restarts it, between INIT and SIPI: nothing runs there
+ * In a restart "boot CPU" is whichever CPU does it.
  */
-enum smp_state { SMP_EMPTY, SMP_KICKED, SMP_CLAIMED, SMP_ALIVE, SMP_GO, SMP_RETIRED };
+enum smp_state { SMP_EMPTY, SMP_KICKED, SMP_CLAIMED, SMP_ALIVE, SMP_GO, SMP_RETIRED, SMP_PARKED };
 
 struct smp_slot {
 	uint32_t apic_id;
@@ -50,6 +53,10 @@ void smp_discover(const struct bootinfo *);
 /* Starts all APs at once and waits for them, bounded; names those that fail.  Each that comes up is attached
  * and runs ap_main() on its own stack; the function returns when all are online.  Boot CPU, calibrated. */
 void smp_start(const struct bootinfo *);
+/* Where STARTUP leads: the number of the trampoline's page. */
+extern uint8_t smp_vector;
+/* The slot of an attached AP; NULL for the boot CPU.  For tests. */
+struct smp_slot *smp_slot_of(const struct cpu_info *);
 /* The CPU table, a line a CPU, failed ones included. */
 void smp_print(void);
 /* Of the processors the tables name: all, and those that did not come up. */

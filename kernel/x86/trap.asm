@@ -26,6 +26,24 @@ trap_stub_ %+ v:
 %assign v v + 1
 %endrep
 
+%macro POP_REGISTERS 0
+	pop	r15
+	pop	r14
+	pop	r13
+	pop	r12
+	pop	r11
+	pop	r10
+	pop	r9
+	pop	r8
+	pop	rbp
+	pop	rdi
+	pop	rsi
+	pop	rdx
+	pop	rcx
+	pop	rbx
+	pop	rax
+%endmacro
+
 trap_common:
 	push	rax
 	push	rbx
@@ -42,7 +60,8 @@ trap_common:
 	push	r13
 	push	r14
 	push	r15
-%if TRAPFRAME_R15 != 0 || TRAPFRAME_RAX != 14 * 8 || TRAPFRAME_VECTOR != 15 * 8 || TRAPFRAME_RIP != 17 * 8
+%if TRAPFRAME_R15 != 0 || TRAPFRAME_RAX != 14 * 8 || TRAPFRAME_VECTOR != 15 * 8 || TRAPFRAME_RIP != 17 * 8 \
+	|| TRAPFRAME_RSP != 20 * 8
 %error "struct trapframe and trap.asm disagree"
 %endif
 	cld
@@ -50,24 +69,30 @@ trap_common:
 	mov	rdi, rsp
 	xor	ebp, ebp		; the handler's backtrace ends here; the frame has its own
 	call	trap_entry
+	test	al, al
+	jnz	trap_return_in_nmi
 trap_return:
-	pop	r15
-	pop	r14
-	pop	r13
-	pop	r12
-	pop	r11
-	pop	r10
-	pop	r9
-	pop	r8
-	pop	rbp
-	pop	rdi
-	pop	rsi
-	pop	rdx
-	pop	rcx
-	pop	rbx
-	pop	rax
+	POP_REGISTERS
 	add	rsp, 16			; vector and error code
 	iretq
+
+; NMIs stay blocked until an IRET, any IRET (SDM vol. 3, 6.7.1).  One that ends a fault inside an NMI would let
+; the next NMI in, at the top of the stack that this one stands on.  So that fault goes back with POPF and
+; RET, which do the rest of IRET's work: the segments are the same.  The flags and the address go to where RET
+; needs them, below the interrupted stack pointer: no code here has a red zone, and there lie only the
+; frame's two last words, which are read before.  The vector's place in the frame takes the stack pointer.
+trap_return_in_nmi:
+	mov	rax, [rsp + TRAPFRAME_RIP]
+	mov	rbx, [rsp + TRAPFRAME_RFLAGS]
+	mov	rcx, [rsp + TRAPFRAME_RSP]
+	mov	[rcx - 8], rax
+	mov	[rcx - 16], rbx
+	sub	rcx, 16
+	mov	[rsp + TRAPFRAME_VECTOR], rcx
+	POP_REGISTERS
+	pop	rsp
+	popfq
+	ret
 
 ; --- accesses that may fault ---------------------------------------------------------------------------
 

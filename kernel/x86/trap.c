@@ -109,16 +109,17 @@ trap_fixed_up(struct trapframe *frame)
 	return false;
 }
 
-/* An NMI that is not ours (a panic's stop request) is counted and survived: boards send them for reasons
- * of their own, and a debugger may. */
+/* An NMI that is not ours (a panic's stop request, one that a handler knows) is counted and survived: boards
+ * send them for reasons of their own, and a debugger may. */
 static void
-trap_nmi(void)
+trap_nmi(struct trapframe *frame)
 {
 	struct cpu_info *ci = curcpu();
 
 	ci->ci_nmi_depth++;
 	panic_stop_here();
-	atomic_fetch_add_explicit(&ci->ci_md->nmis, 1, memory_order_relaxed);
+	if (!nmi_dispatch(frame))
+		atomic_fetch_add_explicit(&ci->ci_md->nmis, 1, memory_order_relaxed);
 	ci->ci_nmi_depth--;
 }
 
@@ -153,15 +154,20 @@ trap_fatal(struct trapframe *frame)
 	panic_frame(frame, "%s, error code %#lx, at %#lx", name, frame->error, frame->rip);
 }
 
-void
+bool
 trap_entry(struct trapframe *frame)
 {
-	if (frame->vector >= TRAP_COUNT)
+	if (frame->vector >= TRAP_COUNT) {
 		intr_dispatch((unsigned)frame->vector, frame);
-	else if (frame->vector == TRAP_NMI)
-		trap_nmi();
-	else if (!trap_fixed_up(frame))
+		return false;
+	}
+	if (frame->vector == TRAP_NMI) {
+		trap_nmi(frame);
+		return false;
+	}
+	if (!trap_fixed_up(frame))
 		trap_fatal(frame);
+	return cpu_nmi_p();
 }
 
 void

@@ -33,8 +33,8 @@ enum {
 void trap_init(void);
 /* Makes the calling CPU use it. */
 void trap_load_idt(void);
-/* Every vector ends here (trap.asm). */
-void trap_entry(struct trapframe *frame);
+/* Every vector ends here (trap.asm).  Whether to go back without IRET: from a fault inside an NMI. */
+bool trap_entry(struct trapframe *frame);
 
 /* Accesses that may fault: false instead of an exception (trap.asm).  Any context. */
 bool trap_rdmsr(uint32_t msr, uint64_t *value);

@@ -375,11 +375,10 @@ xcall_set_generation(uint64_t generation)
 {
 	struct xc_cpu *xc = xc_cpu_lookup(curcpu()->ci_index);
 
-	mutex_enter(&xc->x_pool_lock);
-	for (struct xc_slot *slot = xc->x_free.q_first; slot != NULL; slot = slot->s_next)
-		atomic_store_explicit(
-		    &slot->s_state, xc_state_over(generation), memory_order_relaxed);
-	mutex_exit(&xc->x_pool_lock);
+	for (unsigned i = 0; i < XC_SLOTS; i++)
+		if ((atomic_load_explicit(&xc->x_free, memory_order_acquire) >> i & 1) != 0)
+			atomic_store_explicit(&xc->x_slot[i].s_state,
+			    xc_state_over(generation, XC_LEVEL_LOW), memory_order_relaxed);
 }
 
 /* Two rounds through all slots: the generations before and at the edge. */
@@ -462,10 +461,17 @@ TEST_CASE(xcall, calls_take_no_memory)
 
 /* --- who is a target ------------------------------------------------------------------------------------ */
 
+/* In the eyes of posters. */
 static void
-xcall_set_online(struct cpu_info *ci, bool online)
+xcall_set_target(struct cpu_info *ci, bool target)
 {
-	atomic_store_explicit(&ci->ci_online, online, memory_order_release);
+	uint64_t bit = UINT64_C(1) << ci->ci_index % 64;
+	_Atomic uint64_t *word = &xc_targets.t_set[ci->ci_index / 64];
+
+	if (target && (atomic_fetch_or_explicit(word, bit, memory_order_release) & bit) == 0)
+		atomic_fetch_add_explicit(&xc_targets.t_count, 1, memory_order_relaxed);
+	if (!target && (atomic_fetch_and_explicit(word, ~bit, memory_order_release) & bit) != 0)
+		atomic_fetch_sub_explicit(&xc_targets.t_count, 1, memory_order_relaxed);
 }
 
 static void
@@ -483,7 +489,7 @@ TEST_CASE(xcall, runs_inline_while_nobody_is_up)
 	bool intr;
 
 	CPU_INFO_FOREACH(ci)
-		xcall_set_online(ci, false);
+		xcall_set_target(ci, false);
 	intr = machine_intr_disable();
 	tickets = xc_broadcast(0, xcall_note_thread, &broadcast, NULL);
 	tickets |= xc_unicast(0, xcall_note_thread, &unicast, NULL, self);
@@ -492,7 +498,7 @@ TEST_CASE(xcall, runs_inline_while_nobody_is_up)
 	xc_barrier(0);
 	machine_intr_restore(intr);
 	CPU_INFO_FOREACH(ci)
-		xcall_set_online(ci, true);
+		xcall_set_target(ci, true);
 	T_ASSERT_EQ(tickets, 0);
 	T_ASSERT(broadcast == curlwp && unicast == curlwp);
 	T_ASSERT(ncpu == 1 || other == XC_ERROR(EHOSTDOWN));
@@ -508,10 +514,10 @@ TEST_CASE(xcall, a_cpu_that_is_down_is_an_error)
 		return;
 	}
 	atomic_store_explicit(&xcall_count, 0, memory_order_relaxed);
-	xcall_set_online(other, false);
+	xcall_set_target(other, false);
 	where = xc_unicast(0, xcall_count_up, NULL, NULL, other);
 	(void)xc_wait(xc_broadcast(0, xcall_count_up, NULL, NULL));
-	xcall_set_online(other, true);
+	xcall_set_target(other, true);
 	T_ASSERT_EQ(where, XC_ERROR(EHOSTDOWN));
 	T_ASSERT_EQ(xcall_counted(), ncpu - 1);
 	T_ASSERT_EQ(xc_wait(xc_broadcast(0, xcall_count_up, NULL, NULL)), 0);
@@ -541,11 +547,11 @@ TEST_CASE(xcall, the_set_of_targets_may_change_during_a_post)
 	}
 	crew_start(&job, cpu_lookup(1), PRI_KERNEL, xcall_broadcaster, &stop);
 	for (unsigned i = 0; i < 2000; i++) {
-		xcall_set_online(other, i % 2 != 0);
+		xcall_set_target(other, i % 2 != 0);
 		for (unsigned spin = 0; spin < 100; spin++)
 			machine_pause();
 	}
-	xcall_set_online(other, true);
+	xcall_set_target(other, true);
 	atomic_store_explicit(&stop, 1, memory_order_release);
 	T_ASSERT(test_wait_at_least(&job.done, 1));
 	crew_join(&job);

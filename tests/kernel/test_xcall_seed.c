@@ -42,7 +42,15 @@ seed_nothing(void)
 static void
 seed_set_running(struct cpu_info *ci, bool running)
 {
+	uint64_t bit = UINT64_C(1) << ci->ci_index % 64;
+	_Atomic uint64_t *word = &xc_targets.t_set[ci->ci_index / 64];
+
+	/* The 2008 algorithm looks at the one, xcall/ at the other. */
 	atomic_store_explicit(&ci->ci_online, running, memory_order_release);
+	if (running && (atomic_fetch_or_explicit(word, bit, memory_order_release) & bit) == 0)
+		atomic_fetch_add_explicit(&xc_targets.t_count, 1, memory_order_relaxed);
+	if (!running && (atomic_fetch_and_explicit(word, ~bit, memory_order_release) & bit) != 0)
+		atomic_fetch_sub_explicit(&xc_targets.t_count, 1, memory_order_relaxed);
 }
 
 /* The next calls of the four slots of a CPU that come first have these generations. */
@@ -56,11 +64,12 @@ seed_set_generation(uint64_t count)
 	CPU_INFO_FOREACH(ci) {
 		xc = xc_cpu_lookup(ci->ci_index);
 		i = 0;
-		mutex_enter(&xc->x_pool_lock);
-		for (struct xc_slot *slot = xc->x_free.q_first; slot != NULL; slot = slot->s_next)
-			atomic_store_explicit(
-			    &slot->s_state, xc_state_over(count + i++ % 4), memory_order_relaxed);
-		mutex_exit(&xc->x_pool_lock);
+		for (unsigned n = 0; n < XC_SLOTS; n++) {
+			struct xc_slot *slot = &xc->x_slot[(xc->x_next + n) % XC_SLOTS];
+
+			atomic_store_explicit(&slot->s_state,
+			    xc_state_over(count + i++ % 4, XC_LEVEL_LOW), memory_order_relaxed);
+		}
 	}
 }
 

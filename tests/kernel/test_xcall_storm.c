@@ -55,8 +55,9 @@ storm_nested(void *arg1 __attribute__((unused)), void *arg2 __attribute__((unuse
 static bool
 storm_may_wait(void)
 {
-	return atomic_load_explicit(&xc_cpu_lookup(curcpu()->ci_index)->x_depth,
-		   memory_order_relaxed) < XC_DEPTH_MAX / 2;
+	struct xc_cpu *xc = xc_cpu_lookup(curcpu()->ci_index);
+
+	return xc_run_depth(&xc->x_stack[XC_LEVEL_LOW]) < XC_DEPTH_MAX / 2;
 }
 
 /* arg2: bit 0, post on from here; bit 1, and wait for that. */

@@ -109,11 +109,10 @@ nest_hop(void *arg1, void *arg2)
 static void
 nest_self(void *arg1, void *arg2)
 {
+	struct xc_cpu *xc = xc_cpu_lookup(curcpu()->ci_index);
 	uintptr_t levels = (uintptr_t)arg1;
 
-	T_ASSERT_EQ(
-	    atomic_load_explicit(&xc_cpu_lookup(curcpu()->ci_index)->x_depth, memory_order_relaxed),
-	    XC_DEPTH_MAX + 1 - levels);
+	T_ASSERT_EQ(xc_run_depth(&xc->x_stack[XC_LEVEL_LOW]), XC_DEPTH_MAX + 1 - levels);
 	atomic_fetch_add_explicit(&wait_count, 1, memory_order_relaxed);
 	if (levels > 1)
 		T_ASSERT_EQ(
@@ -342,20 +341,20 @@ TEST_CASE(xcall_wait, posts_are_legal_in_every_context)
 
 /* All slots of this CPU hold calls to `target` that stand at the gate or behind it. */
 static void
-full_fill(uint64_t where[XC_SLOTS], struct gate *gate, struct cpu_info *target)
+full_fill(uint64_t where[XC_ROOM_SLEEP], struct gate *gate, struct cpu_info *target)
 {
 	gate_init(gate);
-	for (unsigned i = 0; i < XC_SLOTS; i++)
+	for (unsigned i = 0; i < XC_ROOM_SLEEP; i++)
 		where[i] = xc_unicast(0, wait_at_gate, gate, NULL, target);
 }
 
 static bool
-full_drain(const uint64_t where[XC_SLOTS], struct gate *gate)
+full_drain(const uint64_t where[XC_ROOM_SLEEP], struct gate *gate)
 {
 	bool ok = true;
 
 	gate_open(gate);
-	for (unsigned i = 0; i < XC_SLOTS; i++)
+	for (unsigned i = 0; i < XC_ROOM_SLEEP; i++)
 		ok = !XC_ISERR(where[i]) && xc_wait(where[i]) == 0 && ok;
 	gate_destroy(gate);
 	return ok;
@@ -363,7 +362,7 @@ full_drain(const uint64_t where[XC_SLOTS], struct gate *gate)
 
 TEST_CASE(xcall_wait, without_a_slot_only_threads_wait)
 {
-	uint64_t where[XC_SLOTS];
+	uint64_t where[XC_ROOM_SLEEP];
 	bool busy = true, posted = true;
 	struct gate gate;
 
@@ -400,7 +399,7 @@ full_post(void *arg)
 TEST_CASE(xcall_wait, threads_sleep_until_a_slot_is_free)
 {
 	struct full_poster poster[FULL_POSTERS];
-	uint64_t where[XC_SLOTS];
+	uint64_t where[XC_ROOM_SLEEP];
 	struct gate gate;
 	uint64_t early = 0;
 
@@ -449,7 +448,7 @@ full_caller(void *arg)
 TEST_CASE(xcall_wait, a_function_without_a_slot_is_refused_but_its_barrier_waits)
 {
 	struct full_function full = { .refused = 0 };
-	uint64_t where[XC_SLOTS];
+	uint64_t where[XC_ROOM_SLEEP];
 	struct crew_job job;
 	struct gate gate;
 

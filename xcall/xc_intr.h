@@ -1,0 +1,31 @@
+/*
+ * Notification and interrupts: how a target learns of calls, and how it serves them above thread level (xc_intr.c).
+ */
+#ifndef XCALL_XC_INTR_H
+#define XCALL_XC_INTR_H
+
+#include <stdbool.h>
+
+#include "xcall/xc_ticket.h"
+
+struct xc_cpu;
+
+/* The bit of ipi(9) in x_notify, behind those of the levels. */
+#define XC_NOTIFY_IPI XC_LEVELS
+
+/* Establishes vector, soft interrupts, NMI; once. */
+void xc_intr_init(void);
+/* Tells the target that something of that level, or of ipi(9), was published.  In a post: interrupts off; `intr`: they were
+ * on before it.  The own CPU then serves at once, and they are on when this returns: it comes last. */
+void xc_intr_notify(struct xc_cpu *self, struct xc_cpu *target, unsigned level, bool intr);
+/* Leaves a mark that the target's next interrupt finds. */
+void xc_intr_notify_lazy(struct xc_cpu *target, enum xc_level level);
+/* In the spins of xcall/: serves the CPU's own hard calls and ipi(9) messages when interrupts are off and no spinlock is held.
+ * Any context but NMI. */
+void xc_intr_poll(void);
+/* Runs what is in the inbox of that level until it is empty: context of the level. */
+void xc_intr_drain(struct xc_cpu *, enum xc_level);
+/* Serves every level but the low one, now and on this CPU: on its way out.  Thread, interrupts on. */
+void xc_intr_drain_all(struct xc_cpu *);
+
+#endif

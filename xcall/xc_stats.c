@@ -1,0 +1,173 @@
+/*
+ * What is counted and timed.
+ *
+ * Each CPU counts what it does itself, but for the end of a call, which its last target counts with the sender.  Counts are
+ * exact.  Times go into histograms with bins of powers of two, for one call in xc_stats_every by its number among the
+ * posts of its sender: a time costs two conversions and three increments.
+ *
+ * Times between two CPUs compare their cycle counters; where those differ, a time that would be negative counts as none.
+ */
+#include "xcall/xc_stats.h"
+
+#include <stddef.h>
+
+#include "xcall/xc_internal.h"
+
+/* Of the CPU that owns them, and atomic since others read them, or an NMI interrupts it. */
+struct xc_times {
+	_Atomic uint64_t t_bin[XC_HISTOGRAM_BINS];
+};
+
+struct xc_figures {
+	_Atomic uint64_t f_posted[XC_CLASSES], f_run[XC_CLASSES], f_full[XC_CLASSES];
+	_Atomic uint64_t f_interrupts, f_empty, f_nested, f_resent, f_stalls;
+	struct xc_times f_begin[XC_CLASSES], f_run_ns[XC_CLASSES], f_complete[XC_CLASSES];
+};
+
+#define XC_STATS_EVERY 64u
+static _Atomic unsigned xc_stats_every = XC_STATS_EVERY;
+
+static struct evcnt xc_full_ev, xc_empty_ev;
+
+void
+xc_stats_init(void)
+{
+	evcnt_attach_dynamic(&xc_full_ev, EVCNT_TYPE_MISC, NULL, "crosscall", "no room");
+	evcnt_attach_dynamic(
+	    &xc_empty_ev, EVCNT_TYPE_INTR, NULL, "crosscall", "interrupt for nothing");
+}
+
+void
+xc_stats_init_cpu(struct xc_cpu *xc)
+{
+	xc->x_figures = kmem_boot_alloc(sizeof(*xc->x_figures));
+}
+
+enum xc_class
+xc_stats_class(enum xc_level level)
+{
+	return level == XC_LEVEL_LOW ? XC_CLASS_LOW
+	    : level < XC_LEVEL_HARD  ? XC_CLASS_SOFT
+	    : level == XC_LEVEL_HARD ? XC_CLASS_HARD
+				     : XC_CLASS_NMI;
+}
+
+static void
+xc_stats_add(_Atomic uint64_t *counter)
+{
+	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+void
+xc_stats_post(struct xc_cpu *self, enum xc_level level)
+{
+	xc_stats_add(&self->x_figures->f_posted[xc_stats_class(level)]);
+}
+
+void
+xc_stats_full(struct xc_cpu *self, enum xc_level level)
+{
+	evcnt_increment(&xc_full_ev);
+	xc_stats_add(&self->x_figures->f_full[xc_stats_class(level)]);
+}
+
+void
+xc_stats_stall(struct xc_cpu *self, bool resent)
+{
+	xc_stats_add(resent ? &self->x_figures->f_resent : &self->x_figures->f_stalls);
+}
+
+void
+xc_stats_interrupt(struct xc_cpu *here, bool empty)
+{
+	xc_stats_add(&here->x_figures->f_interrupts);
+	if (empty) {
+		evcnt_increment(&xc_empty_ev);
+		xc_stats_add(&here->x_figures->f_empty);
+	}
+}
+
+static bool
+xc_stats_sampled(uint64_t order)
+{
+	/* Relaxed: any recent value will do. */
+	return order % atomic_load_explicit(&xc_stats_every, memory_order_relaxed) == 0;
+}
+
+static void
+xc_stats_time(struct xc_times *times, uint64_t from, uint64_t to)
+{
+	uint64_t ns = to > from ? clock_cycles_to_ns(to - from) : 0;
+	unsigned bin = ns != 0 ? 63u - (unsigned)__builtin_clzll(ns) : 0;
+
+	xc_stats_add(&times->t_bin[bin < XC_HISTOGRAM_BINS ? bin : XC_HISTOGRAM_BINS - 1]);
+}
+
+void
+xc_stats_run(struct xc_cpu *here, enum xc_level level, const struct xc_job *job, uint64_t since)
+{
+	struct xc_figures *f = here->x_figures;
+	enum xc_class class = xc_stats_class(level);
+
+	xc_stats_add(&f->f_run[class]);
+	if (level == XC_LEVEL_HARD && xc_run_depth(&here->x_stack[level]) > 1)
+		xc_stats_add(&f->f_nested);
+	if (!xc_stats_sampled(job->j_order))
+		return;
+	xc_stats_time(&f->f_begin[class], job->j_posted, since);
+	xc_stats_time(&f->f_run_ns[class], since, machine_cycles());
+}
+
+void
+xc_stats_complete(struct xc_cpu *sender, const struct xc_slot *slot, enum xc_level level)
+{
+	if (xc_stats_sampled(atomic_load_explicit(&slot->s_order, memory_order_relaxed)))
+		xc_stats_time(&sender->x_figures->f_complete[xc_stats_class(level)],
+		    atomic_load_explicit(&slot->s_posted, memory_order_relaxed), machine_cycles());
+}
+
+void
+xc_stats_sample(unsigned every)
+{
+	KASSERTMSG(every != 0, "xc_stats_sample: 0");
+	atomic_store_explicit(&xc_stats_every, every, memory_order_relaxed);
+}
+
+static uint64_t
+xc_stats_get(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static void
+xc_stats_copy(struct xc_histogram *to, const struct xc_times *from)
+{
+	to->h_count = 0;
+	for (unsigned i = 0; i < XC_HISTOGRAM_BINS; i++) {
+		to->h_bin[i] = xc_stats_get(&from->t_bin[i]);
+		to->h_count += to->h_bin[i];
+	}
+}
+
+void
+xc_stats(const struct cpu_info *ci, struct xc_stats *stats)
+{
+	const struct xc_cpu *xc = xc_cpu_lookup(ci->ci_index);
+	const struct xc_figures *f;
+
+	KASSERTMSG(xc != NULL, "xc_stats: CPU %u had no xc_init_cpu()", ci->ci_index);
+	f = xc->x_figures;
+	for (unsigned c = 0; c < XC_CLASSES; c++) {
+		stats->posted[c] = xc_stats_get(&f->f_posted[c]);
+		stats->run[c] = xc_stats_get(&f->f_run[c]);
+		stats->full[c] = xc_stats_get(&f->f_full[c]);
+		xc_stats_copy(&stats->begin[c], &f->f_begin[c]);
+		xc_stats_copy(&stats->run_ns[c], &f->f_run_ns[c]);
+		xc_stats_copy(&stats->complete[c], &f->f_complete[c]);
+	}
+	stats->interrupts = xc_stats_get(&f->f_interrupts);
+	stats->empty = xc_stats_get(&f->f_empty);
+	stats->served_waiting = xc_stats_get(&f->f_nested);
+	stats->resent = xc_stats_get(&f->f_resent);
+	stats->stalls = xc_stats_get(&f->f_stalls);
+}
