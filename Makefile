@@ -43,7 +43,7 @@ VERSION := 0.1
 
 # --- the kernel ----------------------------------------------------------------------------------------
 
-KERNEL_DIRS = boot kernel kernel/x86 kernel/main xcall tests/kernel
+KERNEL_DIRS = boot kernel kernel/x86 kernel/clients kernel/main xcall tests/kernel
 C_SOURCES := $(filter-out kernel/x86/offsets.c,$(wildcard $(KERNEL_DIRS:%=%/*.c)))
 ASM_SOURCES := $(wildcard $(KERNEL_DIRS:%=%/*.asm))
 OBJECTS = $(C_SOURCES:%.c=$(BUILD)/obj/%.o) $(ASM_SOURCES:%.asm=$(BUILD)/obj/%.asm.o)
@@ -151,6 +151,8 @@ test: ## everything that CI runs
 	@+$(MAKE) CC=clang BUILD=$(BUILD)/clang all
 	@+$(MAKE) lint
 	@+$(MAKE) test-host
+	@+$(MAKE) tsan
+	@+$(MAKE) host-xcall
 	@+$(MAKE) models
 	@+$(MAKE) test-boot
 
@@ -164,7 +166,7 @@ TIER = ci
 test-boot: all iso ## boot the matrix in tests/console/ and judge each boot
 	@$(PYTHON) -m pytest -p no:cacheprovider -n 2 -q tests/console --tier $(TIER) --build $(BUILD)
 
--include tests/lint/lint.mk tests/host/host.mk tests/model/model.mk
+-include tests/lint/lint.mk tests/host/host.mk tests/host/vcpu/vcpu.mk tests/model/model.mk
 
 ## Other
 
@@ -175,7 +177,7 @@ help: ## this list
 	@awk 'FNR == 1 { group = "" } /^## / { group = substr($$0, 4) } \
 		/^[a-z-]+:.* ## / { split($$0, part, ":.*## "); \
 		if (group != "") { printf "\n%s\n", group; group = "" } printf "  %-12s %s\n", part[1], part[2] }' \
-		Makefile tests/*/*.mk
+		Makefile tests/*/*.mk tests/*/*/*.mk
 
 .PHONY: all iso clean run console gdb test check test-all test-boot setup help
 

@@ -17,6 +17,7 @@
 #include "kernel/param.h"
 #include "kernel/softint.h"
 
+struct callout_cpu;
 struct lwp;
 struct sched_cpu;
 struct spinlock;
@@ -44,6 +45,7 @@ struct cpu_info {
 	unsigned ci_spin_depth;   /* o: spinlocks held (spinlock.h) */
 	bool ci_spin_intr;        /* o: interrupts were on before the first of them */
 	const struct spinlock *ci_spin_held[CPU_SPINLOCKS]; /* o: which, oldest first */
+	_Atomic(const struct spinlock *) ci_spin_wanted;    /* o, read by all: spins for it */
 	unsigned ci_intr_depth;         /* o: nested interrupts; not NMIs, not exceptions */
 	unsigned ci_nmi_depth;          /* o: inside an NMI, machine check or double fault */
 	struct trapframe *ci_nmi_frame; /* o: what the NMI interrupted; NULL outside of NMIs */
@@ -55,6 +57,7 @@ struct cpu_info {
 	unsigned ci_nthreads;           /* s: bound to this CPU (list lock of kthread.c) */
 	bool ci_closed;                 /* s: takes no new threads (list lock of kthread.c) */
 	struct timer_cpu *ci_timer;     /* c: samples of the local timer (timer.c) */
+	struct callout_cpu *ci_callout; /* c: what is to run later (callout.c) */
 	void *ci_xcall;                 /* c: opaque: the cross-call subsystem's state */
 	struct cpu_md *ci_md;           /* c: GDT, TSS, stacks (kernel/x86/cpu.h) */
 	_Atomic uint64_t ci_intr_count[CPU_VECTORS]; /* o, read by all: interrupts taken (intr.c) */

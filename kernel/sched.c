@@ -548,6 +548,8 @@ sched_leave(void)
 
 	KASSERTMSG((l->l_flags & KTHREAD_SERVICE) != 0, "%s is no service thread", l->l_name);
 	l->l_cpu->ci_sched->sc_leaving = true;
+	/* Now, and not in sched_park(): a tick that is pending still finds a thread. */
+	timer_stop();
 }
 
 /* The idle thread leaves, unless something is ready.  From here to sched_start() the CPU has no current thread, as in
@@ -567,7 +569,6 @@ sched_park(struct sched_cpu *sc)
 	sched_set_state(sc->sc_idle, LS_IDLE);
 	sc->sc_cur = sc->sc_ci->ci_curlwp = NULL;
 	spinlock_exit_quiet(&sc->sc_lock);
-	timer_stop();
 	machine_cpu_park();
 }
 

@@ -29,6 +29,7 @@
 #include "kernel/ksyms.h"
 #include "kernel/machine.h"
 #include "kernel/panic.h"
+#include "kernel/printf.h"
 #include "kernel/sched.h"
 
 /* How many looks at the lock between two looks at the clock. */
@@ -117,13 +118,16 @@ spinlock_take(struct spinlock *sl, struct cpu_info *ci, uintptr_t where)
 	atomic_store_explicit(&sl->sl_where, where, memory_order_relaxed);
 }
 
+/* Somebody else holds it. */
 static void
-spinlock_wait(struct spinlock *sl, uint32_t ticket, uintptr_t where)
+spinlock_wait(struct spinlock *sl, struct cpu_info *ci, uint32_t ticket, uintptr_t where)
 {
 	uint32_t serving, before = ticket;
 	uint64_t since = 0;
 	unsigned looks = 0;
 
+	/* Release: pairs with spinlock_wanted(). */
+	atomic_store_explicit(&ci->ci_spin_wanted, sl, memory_order_release);
 	/* Acquire: pairs with spinlock_release(). */
 	while ((serving = atomic_load_explicit(&sl->sl_serving, memory_order_acquire)) != ticket) {
 		machine_pause();
@@ -136,6 +140,33 @@ spinlock_wait(struct spinlock *sl, uint32_t ticket, uintptr_t where)
 			spinlock_hang(sl, where);
 		before = serving;
 	}
+	atomic_store_explicit(&ci->ci_spin_wanted, NULL, memory_order_relaxed);
+}
+
+const char *
+spinlock_wanted(const struct cpu_info *ci, char buf[SPINLOCK_TEXT_BYTES])
+{
+	/* Acquire: pairs with spinlock_wait().  While it is wanted the lock exists. */
+	const struct spinlock *sl = atomic_load_explicit(&ci->ci_spin_wanted, memory_order_acquire);
+	const struct cpu_info *owner;
+	const char *name;
+	char where[KSYMS_TEXT_BYTES];
+
+	if (sl == NULL)
+		return NULL;
+	name = sl->sl_name;
+	owner = atomic_load_explicit(&sl->sl_owner, memory_order_relaxed);
+	ksyms_format(atomic_load_explicit(&sl->sl_where, memory_order_relaxed), where);
+	/* It got it meanwhile: what was read may be another lock's. */
+	if (atomic_load_explicit(&ci->ci_spin_wanted, memory_order_acquire) != sl)
+		return NULL;
+	if (owner == NULL)
+		snprintf(buf, SPINLOCK_TEXT_BYTES, "spinlock %s, held by nobody, last taken at %s",
+		    name, where);
+	else
+		snprintf(buf, SPINLOCK_TEXT_BYTES, "spinlock %s, held by CPU %u, taken at %s", name,
+		    owner->ci_index, where);
+	return buf;
 }
 
 void
@@ -144,9 +175,11 @@ spinlock_enter(struct spinlock *sl)
 	struct cpu_info *ci = spinlock_begin(sl, SPINLOCK_CALLER());
 	uint32_t ticket;
 
-	/* Relaxed: the acquire is in spinlock_wait(). */
+	/* Relaxed: the acquire is below, or in spinlock_wait(). */
 	ticket = atomic_fetch_add_explicit(&sl->sl_next, 1, memory_order_relaxed);
-	spinlock_wait(sl, ticket, SPINLOCK_CALLER());
+	/* Acquire: pairs with spinlock_release(). */
+	if (atomic_load_explicit(&sl->sl_serving, memory_order_acquire) != ticket)
+		spinlock_wait(sl, ci, ticket, SPINLOCK_CALLER());
 	spinlock_take(sl, ci, SPINLOCK_CALLER());
 }
 

@@ -41,5 +41,8 @@ void spinlock_exit(struct spinlock *);
 void spinlock_exit_quiet(struct spinlock *);
 /* Whether this CPU holds it.  For assertions only. */
 bool spinlock_owned(const struct spinlock *);
+/* What a CPU spins for at this moment, in words, written into `buf`; NULL when it does not.  Any context. */
+#define SPINLOCK_TEXT_BYTES 192
+const char *spinlock_wanted(const struct cpu_info *, char buf[SPINLOCK_TEXT_BYTES]);
 
 #endif

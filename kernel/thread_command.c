@@ -38,7 +38,7 @@ struct thread_command_table {
 };
 
 static const char *const thread_command_states[] = {
-	[LS_IDLE] = "new",
+	[LS_IDLE] = "parked", /* or a new thread, which nobody sees so for long */
 	[LS_RUNNABLE] = "ready",
 	[LS_ONCPU] = "running",
 	[LS_SLEEPING] = "asleep",

@@ -3,7 +3,7 @@
  *
  * Background
  *
- *	A record is written by its own CPU only: by timer_set() and by the handler of the timer's vector,
+ *	A record is written by its own CPU only: by timer_program() and by the handler of the timer's vector,
  *	both with interrupts off, so that neither can interrupt the other.  Any CPU reads it.  A reader
  *	must see a setting together with the samples that belong to it, and must not hold up the handler.
  *
@@ -27,8 +27,12 @@
  *	like one of the new setting.  And when an interrupt comes late, the timer may be loaded again before
  *	the handler reads its count: the handler then sees the next expiry, whose own interrupt follows.
  *	Time tells: the current count says when the timer was last loaded.  A periodic timer that was last
- *	loaded less than half a period after timer_set(), or after the expiry recorded last, has not expired
+ *	loaded less than half a period after timer_program(), or after the expiry recorded last, has not expired
  *	since; nor has a one-shot that still counts.
+ *
+ *	A deadline is one expiry; the handler sets the next.  It follows from the time of the setting and the rate
+ *	alone (timer_deadline()), so late handlers and rounding add up to nothing.  An interrupt before the deadline that
+ *	is set is not its own.
  *
  *	Rejected: asking the LAPIC's request register before programming.  A pending bit may stand for the
  *	old and the new expiry both, if interrupts stay off long enough.
@@ -43,6 +47,7 @@
 
 #include <stdatomic.h>
 
+#include "kernel/callout.h"
 #include "kernel/clock.h"
 #include "kernel/cpu.h"
 #include "kernel/errno.h"
@@ -54,7 +59,7 @@
 #include "kernel/sched.h"
 #include "kernel/string.h"
 
-/* What timer_set() leaves for readers. */
+/* What timer_program() leaves for readers. */
 struct timer_programmed {
 	struct timer_setting setting;
 	struct machine_timer registers;
@@ -83,6 +88,8 @@ struct timer_cpu {
 	uint64_t tc_generation;  /* o */
 	uint64_t tc_last_cycles; /* o: expiry recorded last; none yet: just before programming */
 	uint64_t tc_half_cycles; /* o: half a period */
+	uint64_t tc_start;       /* o: what deadlines count from, in cycles */
+	uint64_t tc_deadline;    /* o: the next */
 	struct scale tc_cycles;  /* o: from counts of the timer to cycles */
 };
 
@@ -208,6 +215,10 @@ timer_expiry(const struct timer_cpu *tc, uint64_t now, uint64_t *expiry_cycles)
 
 	if (tc->tc_mode == TIMER_OFF)
 		return false;
+	if (tc->tc_mode == TIMER_DEADLINE) {
+		*expiry_cycles = tc->tc_deadline;
+		return now >= tc->tc_deadline;
+	}
 	current = timer_read_together(&cycles);
 	if (tc->tc_mode == TIMER_ONESHOT) {
 		*expiry_cycles = now;
@@ -216,6 +227,14 @@ timer_expiry(const struct timer_cpu *tc, uint64_t now, uint64_t *expiry_cycles)
 	*expiry_cycles = cycles - scale_apply(&tc->tc_cycles, tc->tc_count - current);
 	/* Signed: reading errors may put the same moment a little earlier than before. */
 	return (int64_t)(*expiry_cycles - tc->tc_last_cycles) > (int64_t)tc->tc_half_cycles;
+}
+
+/* Sets the first deadline after `now`. */
+static void
+timer_arm(struct timer_cpu *tc, uint64_t now, bool first)
+{
+	tc->tc_deadline = timer_deadline(tc->tc_start, clock_hz(), tc->tc_hz, now);
+	machine_timer_deadline(tc->tc_deadline, first);
 }
 
 static void
@@ -239,7 +258,11 @@ timer_intr(void *arg __attribute__((unused)), struct trapframe *frame __attribut
 		timer_write_end(tc);
 		tc->tc_last_cycles = expiry_cycles;
 	}
+	/* After an interrupt that came too early this is the same deadline again, which has then gone off or not. */
+	if (tc != NULL && tc->tc_mode == TIMER_DEADLINE)
+		timer_arm(tc, now, false);
 	sched_tick(ci);
+	callout_tick(ci, clock_ns());
 }
 
 void
@@ -255,6 +278,7 @@ timer_init_cpu(struct cpu_info *ci)
 	}
 	KASSERT(ci->ci_timer == NULL);
 	ci->ci_timer = kmem_boot_alloc(sizeof(struct timer_cpu));
+	callout_init_cpu(ci);
 }
 
 /* Publishes a new setting with no samples. */
@@ -271,24 +295,36 @@ timer_publish(struct timer_cpu *tc, const struct timer_programmed *programmed)
 	timer_write_end(tc);
 }
 
+/* Whether this CPU's timer can do that; divider and count, where it counts. */
+static int
+timer_check(enum timer_mode mode, uint64_t hz, uint32_t *divide, uint32_t *count)
+{
+	*divide = 1;
+	*count = 0;
+	if (mode == TIMER_OFF)
+		return 0;
+	if (hz < TIMER_HZ_MIN || hz > TIMER_HZ_MAX)
+		return EINVAL;
+	if (mode == TIMER_DEADLINE)
+		return machine_timer_has_deadline() ? 0 : EOPNOTSUPP;
+	return timer_choose(machine_timer_input_hz(), hz, divide, count);
+}
+
 int
-timer_set(enum timer_mode mode, uint64_t hz)
+timer_program(enum timer_mode mode, uint64_t hz)
 {
 	struct timer_programmed programmed;
 	struct timer_setting *setting = &programmed.setting;
 	struct timer_cpu *tc = curcpu()->ci_timer;
-	uint32_t divide = 1, count = 0;
+	uint32_t divide, count;
 	bool intr;
 	int error;
 
 	KASSERT(tc != NULL && !cpu_nmi_p() && machine_timer_input_hz() != 0);
-	if (mode != TIMER_OFF) {
-		if (hz < TIMER_HZ_MIN || hz > TIMER_HZ_MAX)
-			return EINVAL;
-		error = timer_choose(machine_timer_input_hz(), hz, &divide, &count);
-		if (error != 0)
-			return error;
-	}
+	KASSERTMSG(mode <= TIMER_DEADLINE, "timer mode %u", mode);
+	error = timer_check(mode, hz, &divide, &count);
+	if (error != 0)
+		return error;
 	memset(&programmed, 0, sizeof(programmed));
 	*setting = (struct timer_setting){
 		.mode = mode, .hz = hz, .divide = divide, .count = count
@@ -303,7 +339,11 @@ timer_set(enum timer_mode mode, uint64_t hz)
 	setting->generation = ++tc->tc_generation;
 	setting->set_ns = clock_ns();
 	tc->tc_last_cycles = machine_cycles();
-	machine_timer_program(divide, count, mode == TIMER_PERIODIC);
+	tc->tc_start = tc->tc_last_cycles;
+	if (mode == TIMER_DEADLINE)
+		timer_arm(tc, tc->tc_start, true);
+	else
+		machine_timer_program(divide, count, mode == TIMER_PERIODIC);
 	machine_timer_read(&programmed.registers);
 	timer_publish(tc, &programmed);
 	machine_intr_restore(intr);
@@ -320,7 +360,7 @@ timer_stop(void)
 	tc->tc_stopped = true;
 	tc->tc_stopped_mode = tc->tc_mode;
 	tc->tc_stopped_hz = tc->tc_hz;
-	error = timer_set(TIMER_OFF, 0);
+	error = timer_program(TIMER_OFF, 0);
 	KASSERT(error == 0);
 }
 
@@ -331,7 +371,7 @@ timer_start(void)
 
 	KASSERT(!machine_intr_enabled());
 	if (!tc->tc_stopped)
-		return timer_set(TIMER_PERIODIC, HZ);
+		return timer_program(TIMER_PERIODIC, HZ);
 	tc->tc_stopped = false;
-	return timer_set(tc->tc_stopped_mode, tc->tc_stopped_hz);
+	return timer_program(tc->tc_stopped_mode, tc->tc_stopped_hz);
 }

@@ -13,6 +13,7 @@ static const char *const timer_command_modes[] = {
 	[TIMER_OFF] = "off",
 	[TIMER_ONESHOT] = "one-shot",
 	[TIMER_PERIODIC] = "periodic",
+	[TIMER_DEADLINE] = "deadline",
 };
 
 /* The shortest time between two recorded expiries, and the longest delay of the handler. */
@@ -45,7 +46,7 @@ timer_command_row(const struct cpu_info *ci)
 	timer_get(ci, &r);
 	timer_command_extremes(&r, &interval_ns, &late_ns);
 	printf("%4u  %-8s  %6lu  %6u  %10u  %#7x  %9lu  %8lu.%03lu  %8lu.%03lu  %5lu\n",
-	    ci->ci_index, timer_command_modes[r.setting.mode],
+	    ci->ci_index, cpu_online(ci) ? timer_command_modes[r.setting.mode] : "offline",
 	    r.setting.mode == TIMER_OFF ? 0 : r.setting.hz, r.registers.divide,
 	    r.registers.initial_count, r.registers.lvt, r.expiries,
 	    interval_ns / TIMER_COMMAND_NS_PER_US, interval_ns % TIMER_COMMAND_NS_PER_US,

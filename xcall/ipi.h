@@ -35,10 +35,11 @@ void ipi_trigger_multi(unsigned ipi, const struct cpuset *);
 void ipi_trigger_broadcast(unsigned ipi, bool skip_self);
 
 /* A message of the caller's: set func and arg, leave the rest; reuse it after ipi_wait(). */
-typedef struct {
+typedef struct ipi_msg {
 	ipi_func_t func;
 	void *arg;
 	_Atomic unsigned _pending; /* CPUs sent to that have not returned */
+	struct ipi_msg *_next;     /* of those that a CPU has sent to itself */
 } ipi_msg_t;
 
 /*

@@ -217,10 +217,12 @@ xc_call_cancel(struct xc_call *call)
 	struct xc_event event = xc_call_event(call);
 	uint32_t state = atomic_load_explicit(&call->c_state, memory_order_relaxed);
 
-	if (xc_call_free(call))
+	if (call->c_target == NULL)
 		return 0;
 	KASSERTMSG(curcpu()->ci_spin_depth == 0, "xc_call_cancel: with a spinlock held");
 	xc_wait_assert("xc_call_cancel", event.e_level);
+	if (xc_call_free(call))
+		return 0;
 	KASSERT(self != NULL);
 	xc_run_assert_not_own(self, &event.e_ref, "xc_call_cancel");
 	while ((state & XC_CALL_STATE) == XC_CALL_POSTED) {

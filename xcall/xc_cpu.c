@@ -36,7 +36,10 @@
 #include "xcall/xc_intr.h"
 #include "xcall/xc_ipi.h"
 #include "xcall/xc_post.h"
+#include "xcall/xc_probe.h"
+#include "xcall/xc_stall.h"
 #include "xcall/xc_stats.h"
+#include "xcall/xc_stop.h"
 #include "xcall/xc_thread.h"
 #include "xcall/xc_wait.h"
 
@@ -107,6 +110,9 @@ xc_init_cpu(struct cpu_info *ci)
 		xc_stats_init();
 		xc_ipi_init();
 		xc_intr_init();
+		xc_stall_init();
+		xc_rendezvous_init();
+		xc_stop_init();
 	}
 	xc = kmem_boot_alloc(sizeof(*xc));
 	xc->x_ci = ci;
@@ -116,6 +122,7 @@ xc_init_cpu(struct cpu_info *ci)
 		xc_run_init(&xc->x_stack[level], (enum xc_level)level);
 	}
 	xc_stats_init_cpu(xc);
+	xc_probe_init_cpu(xc);
 	xc_ipi_init_cpu(xc);
 	xc_chain_init(xc);
 	xc_thread_init(xc);
@@ -129,10 +136,16 @@ xc_init_cpu(struct cpu_info *ci)
 void
 xc_cpu_online(struct cpu_info *ci)
 {
+	struct xc_cpu *xc = xc_cpu_lookup(ci->ci_index);
+
 	KASSERTMSG(
 	    ci == curcpu(), "xc_cpu_online: CPU %u, by CPU %u", ci->ci_index, curcpu()->ci_index);
-	KASSERTMSG(xc_cpu_lookup(ci->ci_index) != NULL && xc_post_target(ci) == NULL,
+	KASSERTMSG(xc != NULL && xc_post_target(ci) == NULL,
 	    "xc_cpu_online: CPU %u is a target already, or never was", ci->ci_index);
+	/* A waiter may have announced a call again to a CPU that had just left: the mark would stand for an interrupt
+	 * that never comes.  Relaxed: nothing was posted since. */
+	atomic_store_explicit(&xc->x_notify, 0, memory_order_relaxed);
+	atomic_store_explicit(&xc->x_nmi, 0, memory_order_relaxed);
 	xc_cpu_enter(ci->ci_index);
 }
 
@@ -146,6 +159,7 @@ xc_cpu_dying(struct cpu_info *ci)
 {
 	struct xc_cpu *xc = xc_cpu_lookup(ci->ci_index);
 	const char *why = xcp_unsleepable();
+	struct xc_stall stall;
 
 	KASSERTMSG(ci == curcpu() && why == NULL, "xc_cpu_dying: CPU %u, by CPU %u%s%s",
 	    ci->ci_index, curcpu()->ci_index, why != NULL ? ", " : "", why != NULL ? why : "");
@@ -162,8 +176,11 @@ xc_cpu_dying(struct cpu_info *ci)
 	xc_wait(xc_broadcast(XC_HARD, xc_cpu_nop, NULL, NULL));
 
 	/* Hard, soft, lazy ones, and the wake-up of xcall/N; NMIs have come already or come now. */
-	while (xc_inbox_pending(&xc->x_inbox[XC_LEVEL_NMI]))
+	xc_stall_begin(&stall);
+	while (xc_inbox_pending(&xc->x_inbox[XC_LEVEL_NMI])) {
+		xc_stall_check_cpu(&stall, "its own NMI", xc);
 		xcp_pause();
+	}
 	xc_intr_drain_all(xc);
 	xc_thread_wait_idle(xc);
 	return 0;

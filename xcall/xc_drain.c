@@ -15,6 +15,7 @@
 #include "xcall/xc_internal.h"
 #include "xcall/xc_intr.h"
 #include "xcall/xc_post.h"
+#include "xcall/xc_stall.h"
 #include "xcall/xc_thread.h"
 #include "xcall/xc_wait.h"
 
@@ -90,11 +91,15 @@ xc_drain_calls(struct xc_cpu *target, enum xc_level level)
 {
 	struct xc_inbox *inbox = &target->x_inbox[level];
 	uint64_t posted = atomic_load_explicit(&inbox->i_posted, memory_order_acquire);
+	struct xc_stall stall;
 
+	xc_stall_begin(&stall);
 	/* Acquire: pairs with xc_inbox_next(); the record of what has begun is there. */
 	while (atomic_load_explicit(&inbox->i_begun, memory_order_acquire) < posted ||
-	    xc_drain_running(&target->x_stack[level], posted))
+	    xc_drain_running(&target->x_stack[level], posted)) {
 		kthread_sleep_ns(XC_DRAIN_NS);
+		xc_stall_check_cpu(&stall, "descriptors posted to a CPU", target);
+	}
 }
 
 void

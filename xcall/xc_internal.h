@@ -68,6 +68,7 @@ struct xc_cpu {
 	_Atomic uint32_t x_notify __attribute__((aligned(CACHE_LINE_BYTES))); /* a: xc_intr.c */
 	_Atomic uint32_t x_lazy;                                              /* a */
 	_Atomic uint32_t x_nmi;                                               /* a */
+	_Atomic uint32_t x_stop;                                              /* a: xc_stop.c */
 	struct xc_inbox x_inbox[XC_LEVELS];
 	struct xc_stack x_stack[XC_LEVELS] __attribute__((aligned(CACHE_LINE_BYTES)));
 	_Atomic(lwp_t *) x_thread; /* a: xcall/N, once it runs */
@@ -76,6 +77,7 @@ struct xc_cpu {
 	bool x_idle;                /* i: it has nothing to do */
 
 	struct xc_figures *x_figures; /* c: xc_stats.c */
+	struct xc_probe *x_probe;     /* c: xc_probe.c */
 	struct xc_ipi_cpu *x_ipi;     /* c: ipi.c */
 };
 

@@ -159,6 +159,19 @@ xc_intr_notify(struct xc_cpu *self, struct xc_cpu *target, unsigned level, bool 
 }
 
 void
+xc_intr_resend(struct xc_cpu *target, enum xc_level level)
+{
+	/* Release, both: as in xc_intr_notify(). */
+	if (level == XC_LEVEL_NMI) {
+		atomic_exchange_explicit(&target->x_nmi, 1, memory_order_acq_rel);
+		xcp_send_nmi(target->x_ci);
+	} else {
+		atomic_fetch_or_explicit(&target->x_notify, XC_BIT(level), memory_order_acq_rel);
+		xcp_send_call(target->x_ci);
+	}
+}
+
+void
 xc_intr_notify_lazy(struct xc_cpu *target, enum xc_level level)
 {
 	/* Release: pairs with xc_intr_exit(). */
@@ -170,6 +183,7 @@ xc_intr_poll(void)
 {
 	struct cpu_info *ci = curcpu();
 	struct xc_cpu *xc = xc_intr_self();
+	struct xc_job job;
 	unsigned depth;
 	bool on;
 
@@ -185,7 +199,10 @@ xc_intr_poll(void)
 	/* Acquire: pairs with xc_intr_notify(). */
 	atomic_fetch_and_explicit(&xc->x_notify, ~XC_BITS_HARD, memory_order_acquire);
 	on = intr_enter();
-	xc_intr_drain(xc, XC_LEVEL_HARD);
+	while (xc_inbox_next(xc, XC_LEVEL_HARD, &job)) {
+		xc_stats_served(xc);
+		xc_run_job(xc, XC_LEVEL_HARD, &job);
+	}
 	xc_ipi_drain(xc);
 	intr_leave(on);
 }

@@ -18,6 +18,8 @@ void xc_intr_init(void);
 /* Tells the target that something of that level, or of ipi(9), was published.  In a post: interrupts off; `intr`: they were
  * on before it.  The own CPU then serves at once, and they are on when this returns: it comes last. */
 void xc_intr_notify(struct xc_cpu *self, struct xc_cpu *target, unsigned level, bool intr);
+/* The same once more, and an interrupt or NMI whatever was sent before: one may have been lost.  Any context but NMI. */
+void xc_intr_resend(struct xc_cpu *target, enum xc_level level);
 /* Leaves a mark that the target's next interrupt finds. */
 void xc_intr_notify_lazy(struct xc_cpu *target, enum xc_level level);
 /* In the spins of xcall/: serves the CPU's own hard calls and ipi(9) messages when interrupts are off and no spinlock is held.

@@ -4,11 +4,20 @@
 #ifndef XCALL_XC_IPI_H
 #define XCALL_XC_IPI_H
 
+#include <stdbool.h>
+
 struct xc_cpu;
+
+/* Not for users: its handler parks the CPU (xc_stop.c). */
+#define XC_IPI_STOP 0u
 
 void xc_ipi_init(void);
 void xc_ipi_init_cpu(struct xc_cpu *);
-/* Runs what was triggered and sent to this CPU, until there is nothing more.  Hard interrupt context. */
+/* Makes the handler pending there.  In a post; the own CPU comes last (xc_intr_notify()). */
+void xc_ipi_send(struct xc_cpu *self, struct xc_cpu *target, unsigned ipi, bool intr);
+/* Whether xc_ipi_drain() would find something.  Any context. */
+bool xc_ipi_pending(const struct xc_cpu *);
+/* Runs what was triggered and sent to this CPU before.  Hard interrupt context. */
 void xc_ipi_drain(struct xc_cpu *);
 
 #endif

@@ -1,15 +1,15 @@
 /*
  * Door 2: everything that xcall/ asks of the kernel around it.  README.md goes through it for who ports.
  *
- *  1. CPUs: struct cpu_info with ci_index (dense from 0), ci_spin_depth, ci_xcall (ours); curcpu(), cpu_lookup(),
- *     CPU_INFO_FOREACH(); ncpu, constant before the first xc_init_cpu(); MAXCPUS; cpu_distance().
+ *  1. CPUs: struct cpu_info with ci_index (dense from 0), ci_spin_depth, ci_intr_count, ci_xcall (ours); curcpu(),
+ *     cpu_lookup(), cpu_online(), CPU_INFO_FOREACH(); ncpu, constant before the first xc_init_cpu(); MAXCPUS; cpu_distance().
  *  2. Sets of CPUs: struct cpuset, cpuset_add() and its like.
  *  3. Threads that never change their CPU: lwp_t with l_name, l_cpu, l_blocked_on and l_xcall (ours), curlwp,
  *     kthread_create() at PRI_XCALL, the top; kthread_sleep_ns(); kthread_foreach(), which frees none.
  *  4. mutex(9) at IPL_HIGH, which keeps interrupts off and may be taken in them; condvar(9) on such a
  *     mutex, with cv_broadcast() legal wherever the mutex is.
  *  5. Adaptive mutexes are seen, not used: mutex_held_count(), mutex_owner(), l_blocked_on.
- *  6. Where the caller stands: xcp_unsleepable(), xcp_context(), cpu_nmi_p(), cpu_softintr_p().
+ *  6. Where the caller stands: xcp_unsleepable(), xcp_context(), cpu_nmi_p(), cpu_intr_p(), cpu_softintr_p().
  *  7. machine_intr_disable(), _restore(), _enabled(); kpreempt_disable(), _enable(); xcp_pause().
  *  8. Interrupts: INTR_VECTOR_XCALL, above the timer's, intr_establish(); intr_enter(), intr_leave();
  *     intr_establish_exit(); xcp_send_call().
@@ -17,7 +17,8 @@
  * 10. softint(9).
  * 11. Time: machine_cycles(); clock_ns(), which never steps back; clock_cycles_to_ns().
  * 12. kmem_boot_alloc(), for xc_init_cpu() only.
- * 13. evcnt(9), panic(), KASSERTMSG(), printf(), ksyms_format(), errno values; COMMAND() of the monitor.
+ * 13. evcnt(9), panic(), panic_stop_here(), KASSERTMSG(), printf(), vsnprintf(), errno values; COMMAND() of the monitor.
+ *     For reports: ksyms_format(), machine_backtrace(), spinlock_wanted(), machine_hypervisor().
  */
 #ifndef XCALL_XC_PORT_H
 #define XCALL_XC_PORT_H

@@ -27,38 +27,53 @@ xc_run_init(struct xc_stack *stack, enum xc_level level)
 	stack->k_run = kmem_boot_alloc(xc_run_limit(level) * sizeof(*stack->k_run));
 }
 
-/* Apart from xc_run_function(), whose stack frame nests. */
+/* Apart from its callers, whose stack frames nest. */
 static _Noreturn void __attribute__((noinline))
-xc_run_blame(xcfunc_t func, const struct xcp_context *before, const struct xcp_context *after)
+xc_run_blame(uintptr_t func, const struct xcp_context *before, const struct xcp_context *after)
 {
 	char name[KSYMS_TEXT_BYTES];
 
 	panic("xcall: %s did not leave its context as it found it: preemption off %u (was %u), "
 	      "interrupts %s (were %s), spinlocks %u (were %u), mutexes %u (were %u)",
-	    ksyms_format((uintptr_t)func, name), after->nopreempt, before->nopreempt,
+	    ksyms_format(func, name), after->nopreempt, before->nopreempt,
 	    after->intr_on ? "on" : "off", before->intr_on ? "on" : "off", after->spinlocks,
 	    before->spinlocks, after->mutexes, before->mutexes);
+}
+
+static void
+xc_run_check(uintptr_t func, const struct xcp_context *before)
+{
+	struct xcp_context after = xcp_context();
+
+	if (after.nopreempt != before->nopreempt || after.spinlocks != before->spinlocks ||
+	    after.mutexes != before->mutexes || after.intr_on != before->intr_on)
+		xc_run_blame(func, before, &after);
 }
 
 void
 xc_run_function(xcfunc_t func, void *arg1, void *arg2)
 {
-	struct xcp_context before = xcp_context(), after;
+	struct xcp_context before = xcp_context();
 
 	(*func)(arg1, arg2);
-	after = xcp_context();
-	if (after.nopreempt != before.nopreempt || after.spinlocks != before.spinlocks ||
-	    after.mutexes != before.mutexes || after.intr_on != before.intr_on)
-		xc_run_blame(func, &before, &after);
+	xc_run_check((uintptr_t)func, &before);
 }
 
 void
-xc_run_job(struct xc_cpu *xc, enum xc_level level, const struct xc_job *job)
+xc_run_handler(void (*func)(void *), void *arg)
 {
-	struct xc_stack *stack = &xc->x_stack[level];
+	struct xcp_context before = xcp_context();
+
+	(*func)(arg);
+	xc_run_check((uintptr_t)func, &before);
+}
+
+/* A new record on the stack; the depth below it, for the end. */
+static unsigned
+xc_run_push(struct xc_stack *stack, enum xc_level level, const struct xc_job *job, uint64_t since)
+{
 	unsigned depth = atomic_load_explicit(&stack->k_depth, memory_order_relaxed);
 	struct xc_run *run = &stack->k_run[depth];
-	uint64_t since = machine_cycles();
 
 	KASSERT(depth < xc_run_limit(level));
 	/* Relaxed: the depth comes after them. */
@@ -70,18 +85,42 @@ xc_run_job(struct xc_cpu *xc, enum xc_level level, const struct xc_job *job)
 	xc_run_set_wait(run, NULL);
 	/* Release: pairs with xc_run_depth(). */
 	atomic_store_explicit(&stack->k_depth, depth + 1, memory_order_release);
+	return depth;
+}
+
+void
+xc_run_job(struct xc_cpu *xc, enum xc_level level, const struct xc_job *job)
+{
+	struct xc_stack *stack = &xc->x_stack[level];
+	uint64_t since = machine_cycles();
+	unsigned depth = xc_run_push(stack, level, job, since);
+
 	/* Release: pairs with xc_drain_calls(), which then looks for the record. */
 	if (job->j_call != NULL)
 		atomic_store_explicit(
 		    &xc->x_inbox[level].i_begun, job->j_number, memory_order_release);
 	xc_run_function(job->j_func, job->j_arg1, job->j_arg2);
 	xc_stats_run(xc, level, job, since);
-	if (job->j_slot != NULL)
+	if (job->j_slot != NULL) {
 		xc_slot_finish(job->j_sender, job->j_slot, xc->x_ci->ci_index);
-	else
+	} else {
+		xc_stats_complete_call(job, level);
 		xc_descriptor_finish(job->j_call);
+	}
 	/* Last: a drain that no longer finds the record may give the descriptor away.  Release: pairs with
 	 * xc_run_depth(). */
+	atomic_store_explicit(&stack->k_depth, depth, memory_order_release);
+}
+
+void
+xc_run_hard(struct xc_cpu *xc, void (*func)(void *), void *arg)
+{
+	struct xc_stack *stack = &xc->x_stack[XC_LEVEL_HARD];
+	/* The record says which function it is; nobody calls it from there. */
+	struct xc_job job = { .j_func = (xcfunc_t)(uintptr_t)func };
+	unsigned depth = xc_run_push(stack, XC_LEVEL_HARD, &job, machine_cycles());
+
+	xc_run_handler(func, arg);
 	atomic_store_explicit(&stack->k_depth, depth, memory_order_release);
 }
 

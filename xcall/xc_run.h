@@ -44,6 +44,9 @@ struct xc_stack {
 void xc_run_init(struct xc_stack *, enum xc_level);
 /* Calls the function and panics when it does not leave its context as it found it. */
 void xc_run_function(xcfunc_t, void *arg1, void *arg2);
+void xc_run_handler(void (*func)(void *), void *arg);
+/* Runs a handler on top of the hard level's stack, as nobody's call.  Hard interrupt context. */
+void xc_run_hard(struct xc_cpu *, void (*func)(void *), void *arg);
 /* Runs what was begun, on top of that level's stack, and finishes it. */
 void xc_run_job(struct xc_cpu *, enum xc_level, const struct xc_job *);
 /* Acquire: pairs with xc_run_job(): the records below it are those of running functions. */

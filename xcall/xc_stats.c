@@ -2,10 +2,14 @@
  * What is counted and timed.
  *
  * Each CPU counts what it does itself, but for the end of a call, which its last target counts with the sender.  Counts are
- * exact.  Times go into histograms with bins of powers of two, for one call in xc_stats_every by its number among the
- * posts of its sender: a time costs two conversions and three increments.
+ * exact, and whoever has waited for a call finds it counted.  Times go into histograms with bins of powers of two, for one
+ * call in xc_stats_every by its number among the posts of its sender: so all times of a broadcast are taken, or none.
+ *
+ * Limits
  *
  * Times between two CPUs compare their cycle counters; where those differ, a time that would be negative counts as none.
+ * A sender that posts in a pattern as long as xc_stats_every shows always the same part of it; choose another number then.
+ * A call that was withdrawn counts as complete when that is done.
  */
 #include "xcall/xc_stats.h"
 
@@ -20,14 +24,16 @@ struct xc_times {
 
 struct xc_figures {
 	_Atomic uint64_t f_posted[XC_CLASSES], f_run[XC_CLASSES], f_full[XC_CLASSES];
-	_Atomic uint64_t f_interrupts, f_empty, f_nested, f_resent, f_stalls;
-	struct xc_times f_begin[XC_CLASSES], f_run_ns[XC_CLASSES], f_complete[XC_CLASSES];
+	_Atomic uint64_t f_interrupts, f_empty, f_served, f_resent, f_stalls;
+	struct xc_times f_begin[XC_CLASSES], f_run_ns[XC_CLASSES];
+	/* The targets write these. */
+	struct xc_times f_complete[XC_CLASSES] __attribute__((aligned(CACHE_LINE_BYTES)));
 };
 
 #define XC_STATS_EVERY 64u
 static _Atomic unsigned xc_stats_every = XC_STATS_EVERY;
 
-static struct evcnt xc_full_ev, xc_empty_ev;
+static struct evcnt xc_full_ev, xc_empty_ev, xc_stall_ev, xc_resent_ev;
 
 void
 xc_stats_init(void)
@@ -35,6 +41,8 @@ xc_stats_init(void)
 	evcnt_attach_dynamic(&xc_full_ev, EVCNT_TYPE_MISC, NULL, "crosscall", "no room");
 	evcnt_attach_dynamic(
 	    &xc_empty_ev, EVCNT_TYPE_INTR, NULL, "crosscall", "interrupt for nothing");
+	evcnt_attach_dynamic(&xc_stall_ev, EVCNT_TYPE_MISC, NULL, "crosscall", "stalled wait");
+	evcnt_attach_dynamic(&xc_resent_ev, EVCNT_TYPE_MISC, NULL, "crosscall", "announced again");
 }
 
 void
@@ -74,7 +82,16 @@ xc_stats_full(struct xc_cpu *self, enum xc_level level)
 void
 xc_stats_stall(struct xc_cpu *self, bool resent)
 {
-	xc_stats_add(resent ? &self->x_figures->f_resent : &self->x_figures->f_stalls);
+	evcnt_increment(resent ? &xc_resent_ev : &xc_stall_ev);
+	/* A CPU that had no xc_init_cpu() may wait, too. */
+	if (self != NULL)
+		xc_stats_add(resent ? &self->x_figures->f_resent : &self->x_figures->f_stalls);
+}
+
+void
+xc_stats_served(struct xc_cpu *here)
+{
+	xc_stats_add(&here->x_figures->f_served);
 }
 
 void
@@ -90,8 +107,8 @@ xc_stats_interrupt(struct xc_cpu *here, bool empty)
 static bool
 xc_stats_sampled(uint64_t order)
 {
-	/* Relaxed: any recent value will do. */
-	return order % atomic_load_explicit(&xc_stats_every, memory_order_relaxed) == 0;
+	/* Relaxed: any recent value will do.  A division of 32 bits costs a third of one of 64. */
+	return (unsigned)order % atomic_load_explicit(&xc_stats_every, memory_order_relaxed) == 0;
 }
 
 static void
@@ -110,20 +127,33 @@ xc_stats_run(struct xc_cpu *here, enum xc_level level, const struct xc_job *job,
 	enum xc_class class = xc_stats_class(level);
 
 	xc_stats_add(&f->f_run[class]);
-	if (level == XC_LEVEL_HARD && xc_run_depth(&here->x_stack[level]) > 1)
-		xc_stats_add(&f->f_nested);
 	if (!xc_stats_sampled(job->j_order))
 		return;
 	xc_stats_time(&f->f_begin[class], job->j_posted, since);
 	xc_stats_time(&f->f_run_ns[class], since, machine_cycles());
 }
 
+/* The call of that number is over. */
+static void
+xc_stats_end(struct xc_cpu *sender, enum xc_level level, uint64_t order, uint64_t posted)
+{
+	if (xc_stats_sampled(order))
+		xc_stats_time(&sender->x_figures->f_complete[xc_stats_class(level)], posted,
+		    machine_cycles());
+}
+
 void
 xc_stats_complete(struct xc_cpu *sender, const struct xc_slot *slot, enum xc_level level)
 {
-	if (xc_stats_sampled(atomic_load_explicit(&slot->s_order, memory_order_relaxed)))
-		xc_stats_time(&sender->x_figures->f_complete[xc_stats_class(level)],
-		    atomic_load_explicit(&slot->s_posted, memory_order_relaxed), machine_cycles());
+	/* Relaxed: they are constant while the call is live. */
+	xc_stats_end(sender, level, atomic_load_explicit(&slot->s_order, memory_order_relaxed),
+	    atomic_load_explicit(&slot->s_posted, memory_order_relaxed));
+}
+
+void
+xc_stats_complete_call(const struct xc_job *job, enum xc_level level)
+{
+	xc_stats_end(job->j_sender, level, job->j_order, job->j_posted);
 }
 
 void
@@ -167,7 +197,7 @@ xc_stats(const struct cpu_info *ci, struct xc_stats *stats)
 	}
 	stats->interrupts = xc_stats_get(&f->f_interrupts);
 	stats->empty = xc_stats_get(&f->f_empty);
-	stats->served_waiting = xc_stats_get(&f->f_nested);
+	stats->served_waiting = xc_stats_get(&f->f_served);
 	stats->resent = xc_stats_get(&f->f_resent);
 	stats->stalls = xc_stats_get(&f->f_stalls);
 }

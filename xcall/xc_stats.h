@@ -17,14 +17,17 @@ struct xc_slot;
 void xc_stats_init(void);
 void xc_stats_init_cpu(struct xc_cpu *);
 enum xc_class xc_stats_class(enum xc_level);
-/* A call was posted; a post found no room; a wait reported, or announced a call again: by this CPU. */
+/* A call was posted; a post found no room; a wait was due for a report, or announced a call again: by this CPU. */
 void xc_stats_post(struct xc_cpu *self, enum xc_level);
 void xc_stats_full(struct xc_cpu *self, enum xc_level);
 void xc_stats_stall(struct xc_cpu *self, bool resent);
 /* A function has returned here that began then; an interrupt was taken, for nothing or not. */
 void xc_stats_run(struct xc_cpu *here, enum xc_level, const struct xc_job *, uint64_t since);
 void xc_stats_interrupt(struct xc_cpu *here, bool empty);
-/* The call is over; before its slot is given back. */
+/* A hard function is about to run in a wait of this CPU. */
+void xc_stats_served(struct xc_cpu *here);
+/* The call is over; before its slot, its descriptor is given back. */
 void xc_stats_complete(struct xc_cpu *sender, const struct xc_slot *, enum xc_level);
+void xc_stats_complete_call(const struct xc_job *, enum xc_level);
 
 #endif

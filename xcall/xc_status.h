@@ -9,11 +9,14 @@
 
 #include "xcall/xcall.h"
 
+struct cpu_info;
+struct cpuset;
+
 struct xc_status {
-	xcfunc_t func; /* NULL: complete */
-	unsigned flags;
+	xcfunc_t func;                    /* NULL: complete */
+	unsigned flags;                   /* where it runs, and XC_LAZY */
 	unsigned sender;                  /* index of the posting CPU */
-	unsigned posted, begun, finished; /* how many targets */
+	unsigned posted, begun, finished; /* how many targets; those withdrawn count as finished */
 	uint64_t age_ns;
 };
 
@@ -38,9 +41,9 @@ struct xc_stats {
 	struct xc_histogram complete[XC_CLASSES]; /* post to complete, of calls posted here */
 };
 
-/* 0, or EINVAL for a forged ticket; a stale one is complete.  `func` is NULL then.  Any context. */
+/* 0; EINVAL for a forged ticket; the errno of an error ticket.  A stale one is complete.  Any context. */
 int xc_status(uint64_t where, struct xc_status *) __attribute__((warn_unused_result));
-/* Which targets; any may be NULL.  0, EINVAL; the sets are empty for a complete call.  Any context. */
+/* Which targets; any may be NULL; all are empty for a complete call.  As xc_status(). */
 int xc_status_sets(uint64_t where, struct cpuset *posted, struct cpuset *begun,
     struct cpuset *finished) __attribute__((warn_unused_result));
 /* A copy of the figures, each a moment old.  Any context. */
@@ -51,10 +54,11 @@ void xc_stats_sample(unsigned every);
 void xc_dump(const struct cpu_info *);
 
 /*
- * After warn_ns a wait says once what it waits for: call, function, sender, age, and for each missing CPU how far it is; later
- * with growing gaps.  After panic_ns (0: never) it panics.  `resend`: a call that was never taken is announced again.
- * `nmi`: a missing CPU is asked for its backtrace, once a stall.  By default 5 s (60 s for more than 16 CPUs under a hypervisor),
- * never, yes, yes.  Any context.
+ * After warn_ns (0: never) a wait says what it waits for: call, function, sender, age, and for each missing CPU how far it
+ * is, whether it takes interrupts, which lock it spins for; later with growing gaps.  After panic_ns (0: never) it panics.
+ * `resend`: a call that was never taken is announced again.  `nmi`: a missing CPU is asked for its backtrace, once a
+ * stall.  By default 5 s (60 s for more than 16 CPUs under a hypervisor), never, yes, yes.  For waits that begin later.
+ * Any context.
  */
 void xc_stall_config(uint64_t warn_ns, uint64_t panic_ns, bool resend, bool nmi);
 

@@ -104,7 +104,8 @@ xc_thread_serve_until(struct xc_cpu *xc, const struct xc_event *event, uint64_t 
 	struct xc_stack *stack = &xc->x_stack[XC_LEVEL_LOW];
 	bool serve = xc_run_depth(stack) < XC_DEPTH_MAX, endless = deadline_ns == XC_FOREVER;
 	struct xc_stall stall;
-	uint64_t look = clock_ns() + xc_chain_period();
+	/* Who waits for room waits for no call. */
+	uint64_t look = event != NULL ? clock_ns() + xc_chain_period() : XC_FOREVER;
 
 	xc_stall_begin(&stall);
 	while (!xc_thread_ready(xc, event) && clock_ns() < deadline_ns) {
@@ -112,8 +113,10 @@ xc_thread_serve_until(struct xc_cpu *xc, const struct xc_event *event, uint64_t 
 			continue;
 		xc_thread_doze(xc, event,
 		    xc_thread_min(deadline_ns, xc_thread_min(look, stall.l_next_ns)), serve);
-		if (event == NULL)
+		if (event == NULL) {
+			xc_stall_check_room(&stall, xc, XC_LEVEL_LOW);
 			continue;
+		}
 		xc_stall_check(&stall, event);
 		if (endless && clock_ns() >= look) {
 			xc_chain_check(xc, &event->e_ref);
@@ -213,14 +216,24 @@ xc_thread_sleep(const struct xc_event *event, uint64_t deadline_ns)
 }
 
 void
-xc_thread_sleep_slot(struct xc_cpu *xc, bool wide)
+xc_thread_sleep_slot(struct xc_cpu *xc, bool wide, struct xc_stall *stall)
 {
+	uint64_t now = clock_ns();
+	bool room;
+
 	/* Sequentially consistent: pairs with xc_slot_retire(). */
 	atomic_fetch_add_explicit(&xc->x_wanted, 1, memory_order_seq_cst);
-	mutex_enter(&xc->x_wait_lock);
-	while (!xc_slot_room(xc, XC_LEVEL_LOW, wide))
-		cv_wait(&xc->x_freed, &xc->x_wait_lock);
-	mutex_exit(&xc->x_wait_lock);
+	do {
+		mutex_enter(&xc->x_wait_lock);
+		while (!(room = xc_slot_room(xc, XC_LEVEL_LOW, wide)) && now < stall->l_next_ns) {
+			(void)!cv_timedwait(
+			    &xc->x_freed, &xc->x_wait_lock, stall->l_next_ns - now);
+			now = clock_ns();
+		}
+		mutex_exit(&xc->x_wait_lock);
+		if (!room)
+			xc_stall_check_room(stall, xc, XC_LEVEL_LOW);
+	} while (!room);
 	atomic_fetch_sub_explicit(&xc->x_wanted, 1, memory_order_relaxed);
 }
 
@@ -275,12 +288,23 @@ xc_thread_main(void *arg)
 void
 xc_thread_wait_idle(struct xc_cpu *xc)
 {
-	mutex_enter(&xc->x_inbox_lock);
-	while (!xc->x_idle || xc_inbox_pending(&xc->x_inbox[XC_LEVEL_LOW])) {
-		cv_broadcast(&xc->x_inbox_changed);
-		cv_wait(&xc->x_inbox_changed, &xc->x_inbox_lock);
-	}
-	mutex_exit(&xc->x_inbox_lock);
+	struct xc_stall stall;
+	uint64_t now;
+	bool idle;
+
+	xc_stall_begin(&stall);
+	do {
+		mutex_enter(&xc->x_inbox_lock);
+		now = clock_ns();
+		idle = xc->x_idle && !xc_inbox_pending(&xc->x_inbox[XC_LEVEL_LOW]);
+		if (!idle && now < stall.l_next_ns) {
+			cv_broadcast(&xc->x_inbox_changed);
+			(void)!cv_timedwait(
+			    &xc->x_inbox_changed, &xc->x_inbox_lock, stall.l_next_ns - now);
+		}
+		mutex_exit(&xc->x_inbox_lock);
+		xc_stall_check_cpu(&stall, "the low-priority functions of a CPU that leaves", xc);
+	} while (!idle);
 }
 
 void

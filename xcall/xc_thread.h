@@ -10,6 +10,7 @@
 
 struct xc_cpu;
 struct xc_event;
+struct xc_stall;
 
 void xc_thread_init(struct xc_cpu *);
 /* Makes xcall/N look at its inbox, and again at what it waits for.  Any context but NMI. */
@@ -22,7 +23,7 @@ void xc_thread_wait(struct xc_cpu *, const struct xc_event *, uint64_t deadline_
 void xc_thread_wait_slot(struct xc_cpu *);
 /* Another thread sleeps until then. */
 void xc_thread_sleep(const struct xc_event *, uint64_t deadline_ns);
-void xc_thread_sleep_slot(struct xc_cpu *, bool wide);
+void xc_thread_sleep_slot(struct xc_cpu *, bool wide, struct xc_stall *);
 /* The end of a call of that sender whose waiters share the bucket; room for posts.  Context of low and soft calls. */
 void xc_thread_wake_waiters(struct xc_cpu *sender, unsigned bucket);
 void xc_thread_wake_posters(struct xc_cpu *sender);

@@ -126,12 +126,14 @@ static void
 xc_wait_spin(const struct xc_event *event, uint64_t deadline_ns)
 {
 	struct xc_stall stall;
+	uint64_t now;
 
 	xc_stall_begin(&stall);
-	while (xc_event_result(event) == EBUSY && clock_ns() < deadline_ns) {
+	while (xc_event_result(event) == EBUSY && (now = clock_ns()) < deadline_ns) {
 		if (event->e_level == XC_LEVEL_HARD)
 			xc_intr_poll();
-		xc_stall_check(&stall, event);
+		if (now >= stall.l_next_ns)
+			xc_stall_check(&stall, event);
 		xcp_pause();
 	}
 }

@@ -48,6 +48,7 @@
 #include "xcall/xc_internal.h"
 #include "xcall/xc_intr.h"
 #include "xcall/xc_post.h"
+#include "xcall/xc_stall.h"
 #include "xcall/xc_stats.h"
 #include "xcall/xc_thread.h"
 
@@ -175,27 +176,32 @@ xc_post_take(const struct xc_post *post, bool wide)
 
 /* No room: waits for some, if the caller may; false: it may not.  Interrupts as they were before the post. */
 static bool
-xc_post_wait(const struct xc_post *post, bool wide)
+xc_post_wait(const struct xc_post *post, bool wide, struct xc_stall *stall)
 {
-	xc_stats_full(post->p_self, post->p_level);
+	if (stall->l_since_ns == 0) {
+		xc_stats_full(post->p_self, post->p_level);
+		xc_stall_begin(stall);
+	}
 	if ((post->p_flags & XC_TRY) != 0)
 		return false;
 	if (post->p_level >= XC_LEVEL_HARD) {
 		if (curcpu()->ci_spin_depth != 0)
 			return false;
 		xc_intr_poll();
+		xc_stall_check_room(stall, post->p_self, post->p_level);
 		xcp_pause();
 		return true;
 	}
 	if (xcp_unsleepable() != NULL || xc_thread_self() != NULL)
 		return false;
-	xc_thread_sleep_slot(post->p_self, wide);
+	xc_thread_sleep_slot(post->p_self, wide, stall);
 	return true;
 }
 
 static uint64_t
 xc_post_one(const struct xc_post *post, struct cpu_info *ci)
 {
+	struct xc_stall stall = { .l_since_ns = 0 };
 	struct xc_cpu *target;
 	struct xc_slot *slot;
 	uint64_t ticket;
@@ -210,7 +216,7 @@ xc_post_one(const struct xc_post *post, struct cpu_info *ci)
 		machine_intr_restore(intr);
 		if (target == NULL)
 			return XC_ERROR(EHOSTDOWN);
-		if (!xc_post_wait(post, false))
+		if (!xc_post_wait(post, false, &stall))
 			return XC_ERROR(EBUSY);
 	}
 	xc_slot_target(post->p_self, slot, ci->ci_index - ci->ci_index % XC_GROUP_CPUS,
@@ -283,6 +289,7 @@ xc_post_nobody(const struct xc_post *post, const struct cpuset *set)
 static uint64_t
 xc_post_set(const struct xc_post *post, const struct cpuset *set)
 {
+	struct xc_stall stall = { .l_since_ns = 0 };
 	struct cpuset targets;
 	struct xc_slot *slot;
 	uint64_t ticket;
@@ -304,7 +311,7 @@ xc_post_set(const struct xc_post *post, const struct cpuset *set)
 		machine_intr_restore(intr);
 		if (cpuset_empty(&targets))
 			return xc_post_nobody(post, set);
-		if (!xc_post_wait(post, wide))
+		if (!xc_post_wait(post, wide, &stall))
 			return XC_ERROR(EBUSY);
 	}
 	xc_post_target_set(post, slot, &targets);

@@ -71,8 +71,8 @@ cpu_command_set(struct cpu_info *ci, bool online, const char *state)
 	}
 	error = cpu_setstate(ci, online, why);
 	if (error == 0)
-		printf(
-		    "CPU %u is %s, %u CPUs are online\n", ci->ci_index, state, cpu_online_count());
+		printf("CPU %u is %s; %u of %u CPUs are online\n", ci->ci_index, state,
+		    cpu_online_count(), ncpu);
 	else
 		printf("CPU %u stays %s: %s\n", ci->ci_index, online ? "offline" : "online", why);
 }

@@ -16,14 +16,15 @@
  *		cpu_setstate(offline)		hotplug/N
  *		makes it			closes the CPU to new threads, or finds one: REFUSED
  *						stops being a target, runs what was posted: xc_cpu_dying()
- *		waits				LEAVING; sched_leave(); sleeps for BACK
+ *		waits				sched_leave(): the timer stops; LEAVING; sleeps for BACK
  *		waits for !cpu_online()
- *						idle/N: nothing is ready, stops the timer, parks the CPU
+ *						idle/N: nothing is ready, parks the CPU
  *
  *		cpu_setstate(online)
  *		machine_cpu_restart()		idle/N: begins anew, as at boot
  *		BACK				wakes up
- *		waits				is a target again: xc_cpu_online(); opens the CPU to threads; UP; ends
+ *		waits				is a target again: xc_cpu_online(), tlb_flush(); opens the CPU to threads;
+ *						UP; ends
  *		joins it
  *
  *	So the way back needs no memory and cannot be refused for the lack of it.
@@ -51,6 +52,7 @@
  */
 #include "kernel/clients/hotplug.h"
 
+#include "kernel/clients/tlb.h"
 #include "kernel/clock.h"
 #include "kernel/condvar.h"
 #include "kernel/cpu.h"
@@ -159,6 +161,7 @@ hotplug_thread(void *arg)
 		cv_wait(&h->h_back, &hotplug_lock);
 	mutex_exit(&hotplug_lock);
 	xc_cpu_online(h->h_ci);
+	tlb_flush();
 	kthread_open_cpu(h->h_ci);
 	mutex_enter(&hotplug_lock);
 	hotplug_set_locked(h, HOTPLUG_UP);

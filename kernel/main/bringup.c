@@ -4,7 +4,10 @@
  * Background.  A local timer can be programmed by its own CPU only.  Three rates make the proof: the one that
  * each CPU gave itself at bring-up, a second that one broadcast gives to all, and a third that a unicast
  * each gives to every CPU for itself, no two alike.  After each, registers and intervals are judged
- * (judge.c), and each call's times are shown: posted, begun on the target, completed for the caller.
+ * (judge.c), and each call's times are shown: posted, begun on the target (the time that the timer's setting
+ * bears, which its CPU gives it just before it touches the registers), completed for the caller.
+ *
+ * The calls are those of kernel/clients/timers.c, as any kernel would use them.
  *
  * Rules.  One thread, on the boot CPU, nothing else programming timers meanwhile.  Nothing is printed while
  * intervals are measured: a slow serial line holds interrupts off and would be what is measured.
@@ -13,6 +16,7 @@
  */
 #include "kernel/main/bringup.h"
 
+#include "kernel/clients/timers.h"
 #include "kernel/clock.h"
 #include "kernel/cmdline.h"
 #include "kernel/cpu.h"
@@ -24,7 +28,6 @@
 #include "kernel/printf.h"
 #include "kernel/timer.h"
 #include "kernel/x86/smp.h"
-#include "xcall/xcall.h"
 
 /* The rate of the broadcast, unless hz=N says otherwise.  An emulator with many CPUs cannot deliver as many
  * ticks; it gets fewer. */
@@ -41,8 +44,8 @@
 struct bringup_cpu {
 	struct cpu_info *ci;
 	uint64_t hz; /* asked */
-	int error;   /* of timer_set() */
-	uint64_t posted_ns, ran_ns, completed_ns;
+	int error;   /* of the call, or of its timer_program() */
+	uint64_t posted_ns, completed_ns;
 	struct timer_record record;
 	struct judge_result judged;
 	bool ok; /* in all phases so far */
@@ -50,29 +53,23 @@ struct bringup_cpu {
 
 static struct bringup_cpu *bringup_cpus;
 
-/* The cross-called function: runs on the CPU whose timer it programs. */
-static void
-bringup_program(void *arg1, void *arg2 __attribute__((unused)))
-{
-	struct bringup_cpu *b = &((struct bringup_cpu *)arg1)[curcpu()->ci_index];
-
-	b->ran_ns = clock_ns();
-	b->error = timer_set(TIMER_PERIODIC, b->hz);
-}
-
 static uint64_t
 bringup_broadcast(uint64_t hz)
 {
+	struct cpuset failed;
 	uint64_t posted = clock_ns(), completed;
+	int error = timer_set_told(NULL, TIMER_PERIODIC, hz, &failed);
 
-	for (unsigned i = 0; i < ncpu; i++) {
-		bringup_cpus[i].hz = hz;
-		bringup_cpus[i].posted_ns = posted;
-	}
-	xc_wait(xc_broadcast(0, bringup_program, bringup_cpus, NULL));
 	completed = clock_ns();
-	for (unsigned i = 0; i < ncpu; i++)
-		bringup_cpus[i].completed_ns = completed;
+	for (unsigned i = 0; i < ncpu; i++) {
+		struct bringup_cpu *b = &bringup_cpus[i];
+
+		b->hz = hz;
+		b->error = error != 0 && (cpuset_empty(&failed) || cpuset_has(&failed, i)) ? error
+											   : 0;
+		b->posted_ns = posted;
+		b->completed_ns = completed;
+	}
 	return completed - posted;
 }
 
@@ -84,7 +81,7 @@ bringup_unicasts(uint64_t hz)
 
 		b->hz = hz + 1 + i;
 		b->posted_ns = clock_ns();
-		xc_wait(xc_unicast(0, bringup_program, bringup_cpus, NULL, b->ci));
+		b->error = timer_set_on(b->ci, TIMER_PERIODIC, b->hz);
 		b->completed_ns = clock_ns();
 	}
 }
@@ -132,7 +129,7 @@ bringup_print_row(const struct bringup_cpu *b, bool called)
 
 	if (called)
 		snprintf(call, sizeof(call), "  %9lu  %+7ld  %7lu", b->posted_ns / 1000,
-		    (int64_t)(b->ran_ns - b->posted_ns) / 1000,
+		    (int64_t)(b->record.setting.set_ns - b->posted_ns) / 1000,
 		    (b->completed_ns - b->posted_ns) / 1000);
 	printf("  %3u  %6lu  %6u  %10u  %8lu.%03lu  %+5ld  %6lu%s  %s\n", b->ci->ci_index, b->hz,
 	    b->record.registers.divide, b->record.registers.initial_count, j->interval_ns / 1000,

@@ -39,6 +39,7 @@ const struct apic_ops *xapic_init(uintptr_t base);
 #define APIC_LVT_ACTIVE_LOW (1u << 13)
 #define APIC_LVT_MASKED (1u << 16)
 #define APIC_LVT_PERIODIC (1u << 17)
+#define APIC_LVT_DEADLINE (2u << 17)
 #define APIC_LVT_MODE_MASK (3u << 17)
 #define APIC_LVT_DELIVERY_SHIFT 8
 #define APIC_SVR_ENABLE (1u << 8)

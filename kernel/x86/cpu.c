@@ -53,6 +53,13 @@ cpu_has_mtrr(void)
 }
 
 bool
+machine_hypervisor(void)
+{
+	/* Hypervisors set it for their guests; hardware has 0 there (APM vol. 3, E.3.2; SDM vol. 2, table 3-10). */
+	return (cpuid(1, 0).ecx & 1u << 31) != 0;
+}
+
+bool
 cpu_has_nx(void)
 {
 	return cpuid(0x80000000, 0).eax >= 0x80000001 && (cpuid(0x80000001, 0).edx & 1u << 20) != 0;

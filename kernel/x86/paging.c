@@ -12,12 +12,13 @@
  * side, because a one-to-one mapping has no holes.
  *
  * Rules for callers.
- *  - What is mapped once stays mapped, with the same access: no CPU ever has to be told to forget a
+ *  - What is mapped once stays mapped, with the same access: no CPU has to be told to forget a
  *    translation.  The exceptions (splitting, paging_make_text, a change of caching) happen on the boot CPU
- *    before other CPUs run, and are asserted to.
+ *    before other CPUs run, and are asserted to.  Windows (machine_window_map) are theirs to tell who change them:
+ *    kernel/clients/tlb.c does.
  *  - Nothing is both writable and executable.
  *
- * Limits.  No unmapping; no pages of 1 GiB; five-level paging is switched off at entry.
+ * Limits.  No unmapping but of windows; no pages of 1 GiB; five-level paging is switched off at entry.
  */
 #include "kernel/x86/paging.h"
 
@@ -30,6 +31,7 @@
 #include "kernel/panic.h"
 #include "kernel/param.h"
 #include "kernel/spinlock.h"
+#include "kernel/string.h"
 #include "kernel/x86/cpu.h"
 #include "kernel/x86/msr.h"
 
@@ -42,6 +44,12 @@
 #define PAGING_GLOBAL 0x100ull
 #define PAGING_NX (1ull << 63)
 #define PAGING_ADDRESS 0x000ffffffffff000ull
+
+#define PAGING_CR0_WP (1ull << 16)
+#define PAGING_CR4_PGE (1ull << 7)
+
+/* From there on forgetting everything is cheaper than each page by itself; a guess, as everybody's. */
+#define PAGING_INVALIDATE_PAGES 32u
 
 #define PAGING_LARGE_BYTES 0x200000ull
 #define PAGING_ENTRIES 512u
@@ -290,6 +298,74 @@ machine_map_stack(size_t npages)
 			return NULL;
 	}
 	return (void *)lowest;
+}
+
+/* --- what other CPUs have to be told of (door 1) --------------------------------------------------------- */
+
+uintptr_t
+machine_window_alloc(void)
+{
+	uint64_t window;
+
+	spinlock_enter(&paging_lock);
+	window = paging_stack_next;
+	paging_stack_next += 2 * PAGE_BYTES;
+	if (paging_entry(window, 1, true) == NULL)
+		window = 0;
+	spinlock_exit(&paging_lock);
+	return window;
+}
+
+void
+machine_window_map(uintptr_t window, void *page)
+{
+	uint64_t *entry, bits = PAGING_PRESENT | PAGING_WRITE | PAGING_GLOBAL | paging_nx;
+
+	KASSERTMSG(window >= PAGING_STACK_BASE, "%#lx is no window", window);
+	spinlock_enter(&paging_lock);
+	entry = paging_entry(window, 1, false);
+	KASSERTMSG(entry != NULL, "%#lx is no window", window);
+	*entry = page != NULL ? (uintptr_t)page | bits : 0;
+	spinlock_exit(&paging_lock);
+}
+
+/* INVLPG forgets global translations too, and so does a change of CR4.PGE, which forgets all (SDM vol. 3, 4.10.4.1).
+ * What interrupts it finds PGE off: nothing depends on it. */
+void
+machine_tlb_invalidate(uintptr_t address, size_t npages)
+{
+	uint64_t cr4;
+
+	if (npages > PAGING_INVALIDATE_PAGES) {
+		__asm__ volatile("movq %%cr4, %0" : "=r"(cr4));
+		__asm__ volatile("movq %0, %%cr4" : : "r"(cr4 & ~PAGING_CR4_PGE) : "memory");
+		__asm__ volatile("movq %0, %%cr4" : : "r"(cr4) : "memory");
+		return;
+	}
+	for (size_t i = 0; i < npages; i++)
+		paging_invalidate(address + i * PAGE_BYTES);
+}
+
+/* CR0.WP lets ring 0 write to pages that are read-only (SDM vol. 3, 2.5): off for a moment in which nothing else
+ * runs here but an NMI, so that the tables never have a page that is writable and executable. */
+void
+machine_text_write(uintptr_t address, const void *bytes, size_t length)
+{
+	uint64_t cr0;
+
+	KASSERT(!machine_intr_enabled() && address >= (uintptr_t)text_start &&
+	    length <= (uintptr_t)text_end - address);
+	__asm__ volatile("movq %%cr0, %0" : "=r"(cr0));
+	__asm__ volatile("movq %0, %%cr0" : : "r"(cr0 & ~PAGING_CR0_WP) : "memory");
+	memcpy((void *)address, bytes, length);
+	__asm__ volatile("movq %0, %%cr0" : : "r"(cr0) : "memory");
+}
+
+/* CPUID serialises: instructions are fetched anew after it (SDM vol. 3, 9.3 and 9.1.3). */
+void
+machine_text_sync(void)
+{
+	(void)cpuid(0, 0);
 }
 
 static void

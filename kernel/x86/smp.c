@@ -18,7 +18,7 @@
  * way again for one slot: same cpu_info, same stacks, the first of which it starts anew, since the idle
  * thread has nothing to go back to.  INIT comes before the slot is KICKED, and again before each further try:
  * whatever the AP was doing, it is over then, so a try never meets what the one before left behind.
- * INIT keeps caches and TLB (SDM vol. 3, table 9-1), but clears CR4, and the trampoline that sets CR4.PGE drops
+ * INIT keeps caches and TLB (SDM vol. 3, table 10-1), but clears CR4, and the trampoline that sets CR4.PGE drops
  * all translations (4.10.4.1): nobody has to tell a parked CPU of mappings that changed.
  *
  * Rejected: one shared mailbox or stack (a late AP takes the next one's); numbering by arrival (a CPU's index
@@ -29,7 +29,7 @@
  *
  * Limits.  xAPIC reaches ids 0..254; others are named and left out.  An AP has no IDT between the SIPI and
  * 64-bit code; nothing can send it an NMI there, its LINT pins being masked since INIT.  The boot CPU cannot be
- * parked: after INIT it would run the firmware, not wait for STARTUP (SDM vol. 3, 9.4.3).
+ * parked: after INIT it would run the firmware, not wait for STARTUP (SDM vol. 3, 9.4.2).
  */
 #include "kernel/x86/smp.h"
 
@@ -382,6 +382,9 @@ smp_restart_try(struct smp_slot *s, uint64_t init_delay_us)
 	if (!apic->send(s->apic_id, APIC_INIT, 0))
 		s->failure = "the local APIC stayed busy";
 	delay_us(init_delay_us);
+	/* INIT may have hit it in an NMI. */
+	s->ci->ci_nmi_depth = 0;
+	s->ci->ci_nmi_frame = NULL;
 	/* Release: as in smp_prepare(). */
 	atomic_store_explicit(&s->state, SMP_KICKED, memory_order_release);
 	smp_send(APIC_STARTUP, smp_vector);

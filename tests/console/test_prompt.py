@@ -84,7 +84,7 @@ def rows(answer: str) -> list[list[str]]:
     return [line.split() for line in answer.splitlines() if re.match(r"\s*\d+\s", line)]
 
 
-COMMANDS = "calls cpus evcnt help locks poweroff reboot threads timer timers".split()
+COMMANDS = "calls cpu cpus evcnt help locks poweroff reboot threads timer timers".split()
 
 
 def test_help_names_every_command(session):
@@ -128,10 +128,17 @@ def test_timers_of_all_and_of_one(session):
     # 4000000 and 2000000 counts of a timer at 1 GHz, give or take the calibration.
     answer = session.run("timer all 1000")
     assert all(abs(int(row[3]) - 10**6) < 10**4 for row in rows(answer))
+    # QEMU's emulator has no deadlines; where there are some, every CPU takes them.
+    answer = session.run("timer all 300 deadline")
+    if "no deadlines here" in answer:
+        assert rates(session) == [1000] * CPUS
+    else:
+        assert timer_modes(session) == ["deadline"] * CPUS
+        assert rates(session) == [300] * CPUS
 
 
 @pytest.mark.parametrize(
-    "line", ["timer", "timer all", "timer 1", "timer all 0", "timer all 1000000", "timer x 5", "timer 1 2 3", "timer 99 5"]
+    "line", ["timer", "timer all", "timer 1", "timer all 0", "timer all 1000000", "timer x 5", "timer 1 2 3", "timer 99 5", "timer all 9 oneshot", "timer 1 2 deadline 3"]
 )
 def test_wrong_arguments_change_nothing(session, line):
     before = rates(session)
@@ -152,6 +159,107 @@ def test_calls_and_counters_count(session):
     assert after["broadcast"] == before["broadcast"] + 1
     assert after["unicast"] == before["unicast"] + 2
     assert len(rows(session.run("calls"))) == CPUS
+
+
+def test_calls_by_context(session):
+    """A broadcast: posted by the monitor's CPU, run by all, in one context."""
+
+    def table() -> list[list[int]]:
+        return [[int(word) for word in row[:10]] for row in rows(session.run("calls"))]
+
+    before = table()
+    assert [row[0] for row in before] == list(range(CPUS))
+    session.run("timer all 300")
+    added = [[b - a for a, b in zip(old, new)] for old, new in zip(before, table())]
+    # posted: low, soft, hard, NMI; run: the same; in flight.
+    one = added[0][1:5]
+    assert sorted(one) == [0, 0, 0, 1]
+    assert added == [[0, *(one if cpu == 0 else [0] * 4), *one, 0] for cpu in range(CPUS)]
+
+
+def test_times_of_calls(session):
+    assert "0 stalls, 0 announcements repeated" in session.run("calls stats")
+    # One call in 64 is sampled, and the last of these is.
+    for _ in range(16):
+        session.child.send("timer all 100\rtimer all 200\rtimer all 100\rtimer all 200\r")
+        for _ in range(4):
+            session.prompt()
+    times = r"^(?:low|hard) +(post to begin|begin to end|post to complete) +(\d+)(?: +\d+ (?:ns|us|ms|s) ?){3}$"
+    found = re.findall(times, session.run("calls stats"), re.MULTILINE)
+    assert found == [("post to begin", str(CPUS)), ("begin to end", str(CPUS)), ("post to complete", "1")]
+
+
+def test_dump_of_calls(session):
+    assert "CPU 2: 0 calls in flight; marks: 0 notified, 0 lazy, 0 NMI" in session.run("calls dump 2")
+    assert "there is no CPU 99" in session.run("calls dump 99")
+
+
+def test_when_waits_report(session):
+    asked = "announces again: yes; asks by NMI: yes"
+    assert f"after 5000 ms, panics after 0 ms (0: never); {asked}" in session.run("calls stall")
+    assert f"after 250 ms, panics after 60000 ms (0: never); {asked}" in session.run("calls stall 250 60000")
+    assert "after 250 ms, panics after 60000 ms" in session.run("calls stall")
+    assert len(rows(session.run("timer all 250"))) == CPUS
+
+
+@pytest.mark.parametrize("line", ["calls foo", "calls dump", "calls dump x", "calls stall 1", "calls stall 1 x", "calls stats 1"])
+def test_wrong_words_about_calls(session, line):
+    assert "usage: calls [stats | dump N | stall [WARN_MS PANIC_MS]]" in session.run(line)
+
+
+def states(session: Session) -> list[str]:
+    """online or offline, of each CPU."""
+    return [row[2] for row in rows(session.run("cpu"))]
+
+
+def timer_modes(session: Session) -> list[str]:
+    return [row[1] for row in rows(session.run("timers"))]
+
+
+def test_a_cpu_goes_and_comes_back(session):
+    session.run("timer 1 250")
+    assert states(session) == ["online"] * CPUS
+    assert f"CPU 1 is offline; {CPUS - 1} of {CPUS} CPUs are online" in session.run("cpu 1 offline")
+    assert states(session) == ["online", "offline"] + ["online"] * (CPUS - 2)
+    assert "CPU 1 is offline already" in session.run("cpu 1 offline")
+    # Every other command goes on without it.
+    assert timer_modes(session) == ["periodic", "offline"] + ["periodic"] * (CPUS - 2)
+    assert [row[0] for row in rows(session.run("timer all 500"))] == ["0"] + [str(n) for n in range(2, CPUS)]
+    assert "CPU 1 is offline" in session.run("timer 1 300")
+    assert len(rows(session.run("calls"))) == CPUS
+    assert " offline " in session.run("cpus")
+    assert re.search(r"xcall/1\s+1\s", session.run("threads"))
+    assert session.run("evcnt").strip() and session.run("locks").strip()
+    # Its timer comes back as it was.
+    assert f"CPU 1 is online; {CPUS} of {CPUS} CPUs are online" in session.run("cpu 1 online")
+    assert "CPU 1 is online already" in session.run("cpu 1 online")
+    assert rates(session) == [500, 250] + [500] * (CPUS - 2)
+    session.run("timer all 100")
+    assert rates(session) == [100] * CPUS
+
+
+def test_all_cpus_but_one_go_and_come_back(session):
+    for _ in range(3):
+        for cpu in range(1, CPUS):
+            assert f"CPU {cpu} is offline" in session.run(f"cpu {cpu} offline")
+        assert [row[0] for row in rows(session.run("timer all 200"))] == ["0"]
+        for cpu in range(1, CPUS):
+            assert f"CPU {cpu} is online" in session.run(f"cpu {cpu} online")
+    assert len(rows(session.run("timer all 100"))) == CPUS
+    session.keys("poweroff\r")
+    assert session.finish() == 33
+
+
+def test_the_boot_cpu_stays(session):
+    assert "CPU 0 stays online: it is the boot CPU" in session.run("cpu 0 offline")
+    assert states(session) == ["online"] * CPUS
+
+
+@pytest.mark.parametrize("line", ["cpu 1", "cpu 1 off", "cpu offline", "cpu 1 offline now", "cpu 99 offline", "cpu x online"])
+def test_wrong_words_move_no_cpu(session, line):
+    answer = session.run(line)
+    assert "usage: cpu" in answer or "there is no CPU" in answer
+    assert states(session) == ["online"] * CPUS
 
 
 def test_threads(session):

@@ -104,10 +104,41 @@ test_scale(void **state)
 	}
 }
 
+/* Each deadline is the least whole number of cycles that is no earlier than a multiple, and after `now`. */
+static void
+test_deadline(void **state)
+{
+	struct random random = { 11 };
+
+	(void)state;
+	assert_int_equal(timer_deadline(0, 1000, 3, 0), 334);
+	assert_int_equal(timer_deadline(0, 1000, 3, 333), 334);
+	assert_int_equal(timer_deadline(0, 1000, 3, 334), 667);
+	assert_int_equal(timer_deadline(0, 1000, 3, 667), 1000);
+	assert_int_equal(timer_deadline(5, 1000, 3, 1005), 1339);
+	for (unsigned i = 0; i < 100000; i++) {
+		uint64_t hz = 1 + random_below(&random, 10000);
+		uint64_t cycles_hz = 100000000 + random_below(&random, 9900000000);
+		uint64_t start = random_below(&random, UINT64_C(1) << 40);
+		/* Up to ten years later. */
+		uint64_t now = start +
+		    (random_below(&random, UINT64_C(1) << 60) >> random_below(&random, 60));
+		uint64_t deadline = timer_deadline(start, cycles_hz, hz, now);
+		unsigned __int128 n = ((unsigned __int128)(now - start) * hz) / cycles_hz + 1;
+
+		assert_true(deadline > now);
+		assert_int_equal(deadline - start, (uint64_t)((n * cycles_hz + hz - 1) / hz));
+		/* The next one follows a period later, give or take the rounding. */
+		assert_in_range(timer_deadline(start, cycles_hz, hz, deadline) - deadline,
+		    cycles_hz / hz, cycles_hz / hz + 1);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_deadline),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_known),
 		cmocka_unit_test(test_error),

@@ -300,11 +300,11 @@ TEST_CASE(condvar, timedwait_of_nothing_needs_no_tick)
 	int error;
 
 	condvar_setup(IPL_NONE);
-	T_ASSERT_EQ(timer_set(TIMER_OFF, 0), 0);
+	T_ASSERT_EQ(timer_program(TIMER_OFF, 0), 0);
 	mutex_enter(&condvar_mutex);
 	error = cv_timedwait(&condvar_cv, &condvar_mutex, 0);
 	mutex_exit(&condvar_mutex);
-	T_ASSERT_EQ(timer_set(TIMER_PERIODIC, HZ), 0);
+	T_ASSERT_EQ(timer_program(TIMER_PERIODIC, HZ), 0);
 	T_ASSERT_EQ(error, ETIMEDOUT);
 	condvar_teardown();
 }
@@ -353,7 +353,7 @@ condvar_racer(void *arg)
 {
 	uint64_t seed = (uintptr_t)arg + 1;
 
-	if (timer_set(TIMER_PERIODIC, 2000) != 0)
+	if (timer_program(TIMER_PERIODIC, 2000) != 0)
 		test_fail(__FILE__, __LINE__, "2000 Hz are possible");
 	mutex_enter(&condvar_mutex);
 	while (atomic_load_explicit(&condvar_stop, memory_order_relaxed) == 0) {
@@ -363,7 +363,7 @@ condvar_racer(void *arg)
 		    error == 0 ? &condvar_woken : &condvar_timed_out, 1, memory_order_relaxed);
 	}
 	mutex_exit(&condvar_mutex);
-	if (timer_set(TIMER_PERIODIC, HZ) != 0)
+	if (timer_program(TIMER_PERIODIC, HZ) != 0)
 		test_fail(__FILE__, __LINE__, "the usual rate is possible");
 }
 

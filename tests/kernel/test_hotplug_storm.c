@@ -6,7 +6,7 @@
 
 #include "kernel/clock.h"
 #include "kernel/errno.h"
-#include "kernel/kmem.h"
+#include "kernel/ipl.h"
 #include "kernel/printf.h"
 #include "tests/kernel/crew.h"
 #include "tests/kernel/plug.h"
@@ -22,12 +22,20 @@
 /* A barrier, or a drain, once in so many calls. */
 #define STORM_BARRIER 61
 
-enum storm_kind { STORM_UNICAST, STORM_BROADCAST, STORM_MULTICAST, STORM_DESCRIPTOR, STORM_MESSAGE, STORM_KINDS };
+/* Tickets, a descriptor of the caller's, a message of ipi(9). */
+enum storm_kind {
+	STORM_UNICAST,
+	STORM_BROADCAST,
+	STORM_MULTICAST,
+	STORM_DESCRIPTOR,
+	STORM_MESSAGE,
+	STORM_KINDS
+};
 
 struct storm_call {
 	enum storm_kind kind;
-	uint64_t where;              /* STORM_DESCRIPTOR: 0, or as XC_ERROR() */
-	uint64_t before, after;      /* storm_sequence around the post */
+	uint64_t where;         /* STORM_DESCRIPTOR: 0, or as XC_ERROR() */
+	uint64_t before, after; /* storm_sequence around the post */
 	struct xc_call descriptor;
 	ipi_msg_t message;
 	_Atomic uint8_t *ran; /* a count a CPU */
@@ -77,8 +85,8 @@ storm_post_on(unsigned flags, unsigned cpu)
 		return;
 	}
 	if (XC_ERRNO(where) != EHOSTDOWN && XC_ERRNO(where) != EBUSY)
-		test_fail_eq(__FILE__, __LINE__, "why a nested post is refused", (uint64_t)XC_ERRNO(where),
-		    EHOSTDOWN);
+		test_fail_eq(__FILE__, __LINE__, "why a nested post is refused",
+		    (uint64_t)XC_ERRNO(where), EHOSTDOWN);
 	storm_add(&storm_nested_refused);
 }
 
@@ -100,7 +108,9 @@ storm_run(void *arg1, void *arg2)
 static void
 storm_message(void *arg)
 {
-	storm_run(arg, (void *)(uintptr_t)7);
+	_Atomic uint8_t *ran = arg;
+
+	atomic_fetch_add_explicit(&ran[curcpu()->ci_index], 1, memory_order_relaxed);
 }
 
 /* --- a poster -------------------------------------------------------------------------------------------- */
@@ -108,20 +118,19 @@ storm_message(void *arg)
 static unsigned
 storm_flags(uint64_t random)
 {
-	static const unsigned flags[] = { 0, 0, XC_HARD, XC_HARD, XC_HARD | XC_LAZY, XC_HIGHPRI,
-		XC_HIGHPRI_IPL_CLOCK, XC_NMI };
+	const unsigned flags[] = { 0, 0, XC_LAZY, XC_HARD, XC_HARD, XC_HARD | XC_LAZY, XC_HIGHPRI,
+		XC_HIGHPRI_IPL(IPL_SOFTCLOCK), XC_NMI };
 
 	return flags[random % (sizeof(flags) / sizeof(flags[0]))];
 }
 
 static void
-storm_post(struct storm_poster *p, struct storm_call *call, uint64_t random)
+storm_post(struct storm_poster *p, struct storm_call *call, enum storm_kind kind, unsigned flags,
+    void *mode)
 {
-	unsigned flags = storm_flags(random / 16);
-	void *mode = (void *)(uintptr_t)(random / 256 % 4096);
 	int error;
 
-	call->kind = (enum storm_kind)(random % 16 < 7 ? STORM_UNICAST : random % STORM_KINDS);
+	call->kind = kind;
 	call->where = 0;
 	/* Sequentially consistent, here and in storm_cycle(): the post lies between the two. */
 	call->before = atomic_load_explicit(&storm_sequence, memory_order_seq_cst);
@@ -140,7 +149,7 @@ storm_post(struct storm_poster *p, struct storm_call *call, uint64_t random)
 		break;
 	case STORM_MESSAGE:
 		call->message.func = storm_message;
-		call->message.arg = call->ran;
+		call->message.arg = (void *)(uintptr_t)call->ran;
 		ipi_unicast(&call->message, storm_victim);
 		break;
 	default:
@@ -154,14 +163,14 @@ storm_post(struct storm_poster *p, struct storm_call *call, uint64_t random)
 static unsigned
 storm_expected(const struct storm_poster *p, const struct storm_call *call, unsigned cpu)
 {
-	bool one = call->kind != STORM_BROADCAST && call->kind != STORM_MULTICAST;
+	bool one = call->kind == STORM_UNICAST || call->kind == STORM_DESCRIPTOR;
 
 	if (XC_ISERR(call->where))
 		return 0;
 	if (cpu != storm_victim->ci_index)
 		return call->kind == STORM_BROADCAST ||
 		    (call->kind == STORM_MULTICAST && cpuset_has(&p->set, cpu));
-	if (one && call->kind != STORM_MESSAGE)
+	if (one)
 		return 1;
 	if (call->before != call->after || call->before % 2 != 0)
 		return 2;
@@ -190,7 +199,8 @@ storm_settle(struct storm_poster *p, struct storm_call *call)
 		unsigned ran = atomic_exchange_explicit(&call->ran[cpu], 0, memory_order_relaxed);
 
 		if (expected == 2 ? ran > 1 : ran != expected)
-			printf("  # kind %u to CPU %u, CPU %u online at %lu to %lu: ran %u times, not %u\n",
+			printf(
+			    "  # kind %u to CPU %u, CPU %u online at %lu to %lu: ran %u times, not %u\n",
 			    call->kind, cpu, storm_victim->ci_index, call->before, call->after, ran,
 			    expected);
 		T_ASSERT(expected == 2 ? ran <= 1 : ran == expected);
@@ -214,11 +224,63 @@ storm_poster(void *arg)
 
 		if (n >= STORM_WINDOW)
 			storm_settle(p, call);
-		storm_post(p, call, crew_random(&random));
+		(void)crew_random(&random);
+		storm_post(p, call,
+		    (enum storm_kind)(random % 16 < 7 ? STORM_UNICAST : random % STORM_KINDS),
+		    storm_flags(random / 16), (void *)(uintptr_t)(random / 256 % 4096));
 		if (n % STORM_BARRIER == 0)
 			xc_barrier(0);
 		else if (n % STORM_BARRIER == STORM_BARRIER / 2)
 			xc_drain(XC_HARD);
+	}
+	for (unsigned i = 0; i < STORM_WINDOW && i < n; i++)
+		storm_settle(p, &p->call[i]);
+}
+
+/* --- one that leaves its calls lying until somebody comes for them ------------------------------------------- */
+
+static bool
+storm_over(struct storm_call *call)
+{
+	if (XC_ISERR(call->where))
+		return true;
+	return call->kind == STORM_DESCRIPTOR ? xc_call_done(&call->descriptor)
+					      : xc_done(call->where);
+}
+
+/* Nobody has to wait for it: the CPU's tick does, or the CPU leaves. */
+static bool
+storm_left_lying(struct storm_call *call)
+{
+	bool gone;
+
+	do {
+		gone = atomic_load_explicit(&storm_sequence, memory_order_seq_cst) % 4 == 2;
+		if (storm_over(call))
+			return false;
+		machine_pause();
+	} while (!gone && storm_get(&storm_stop) == 0);
+	return gone;
+}
+
+static void
+storm_lazy_poster(void *arg)
+{
+	const unsigned flags[] = { 0, XC_HARD, XC_HIGHPRI, XC_HIGHPRI_IPL(IPL_SOFTCLOCK) };
+	struct storm_poster *p = arg;
+	unsigned n;
+
+	for (n = 0; storm_get(&storm_stop) == 0; n++) {
+		struct storm_call *call = &p->call[n % STORM_WINDOW];
+
+		if (n >= STORM_WINDOW) {
+			if (storm_left_lying(call))
+				test_fail(
+				    __FILE__, __LINE__, "a lazy call runs before its CPU is gone");
+			storm_settle(p, call);
+		}
+		storm_post(p, call, n % 8 < 6 ? STORM_UNICAST : STORM_DESCRIPTOR,
+		    flags[n % 4] | XC_LAZY, (void *)(uintptr_t)7);
 	}
 	for (unsigned i = 0; i < STORM_WINDOW && i < n; i++)
 		storm_settle(p, &p->call[i]);
@@ -247,7 +309,8 @@ storm_cycle(uint64_t *random)
 }
 
 static void
-storm_around(struct cpu_info *victim, struct storm_poster *posters, uint64_t *random)
+storm_around(
+    struct cpu_info *victim, struct storm_poster *posters, void (*poster)(void *), uint64_t *random)
 {
 	unsigned cycles = STORM_CYCLES / (ncpu - 1) + 1;
 
@@ -257,8 +320,8 @@ storm_around(struct cpu_info *victim, struct storm_poster *posters, uint64_t *ra
 		posters[cpu].number = cpu;
 		posters[cpu].job.thread = NULL;
 		if (cpu != victim->ci_index)
-			crew_start(&posters[cpu].job, cpu_lookup(cpu), PRI_USER, storm_poster,
-			    &posters[cpu]);
+			crew_start(
+			    &posters[cpu].job, cpu_lookup(cpu), PRI_USER, poster, &posters[cpu]);
 	}
 	for (unsigned i = 0; i < cycles; i++)
 		storm_cycle(random);
@@ -268,7 +331,7 @@ storm_around(struct cpu_info *victim, struct storm_poster *posters, uint64_t *ra
 }
 
 static void
-storm_all(void)
+storm_all(void (*poster)(void *))
 {
 	unsigned cells = ncpu * STORM_WINDOW * ncpu;
 	struct storm_poster *posters = crew_alloc(ncpu, sizeof(*posters));
@@ -279,7 +342,7 @@ storm_all(void)
 		for (unsigned i = 0; i < STORM_WINDOW; i++)
 			posters[cpu].call[i].ran = &ran[(cpu * STORM_WINDOW + i) * ncpu];
 	for (unsigned cpu = 1; cpu < ncpu; cpu++)
-		storm_around(cpu_lookup(cpu), posters, &random);
+		storm_around(cpu_lookup(cpu), posters, poster, &random);
 	/* What the last functions have posted. */
 	xc_barrier(0);
 	xc_drain(XC_HARD);
@@ -291,7 +354,7 @@ TEST_CASE(hotplug_storm, posted_runs_once_and_refused_never)
 {
 	if (!plug_begin())
 		return;
-	storm_all();
+	storm_all(storm_poster);
 	printf("  # accepted %lu, refused %lu, passed over by others %lu; nested: %lu and %lu\n",
 	    storm_get(&storm_accepted), storm_get(&storm_refused), storm_get(&storm_offline_seen),
 	    storm_get(&storm_nested_accepted), storm_get(&storm_nested_refused));
@@ -299,4 +362,14 @@ TEST_CASE(hotplug_storm, posted_runs_once_and_refused_never)
 	T_ASSERT(storm_get(&storm_accepted) != 0);
 	T_ASSERT(storm_get(&storm_refused) != 0);
 	T_ASSERT(storm_get(&storm_nested_accepted) != 0);
+}
+
+TEST_CASE(hotplug_storm, lazy_calls_run_before_their_cpu_is_gone)
+{
+	uint64_t accepted = storm_get(&storm_accepted);
+
+	if (!plug_begin())
+		return;
+	storm_all(storm_lazy_poster);
+	T_ASSERT(storm_get(&storm_accepted) != accepted);
 }

@@ -145,7 +145,7 @@ TEST_CASE(sched, interrupts_off_puts_it_off)
 	uint64_t before, end;
 
 	sched_setup();
-	T_ASSERT_EQ(timer_set(TIMER_OFF, 0), 0);
+	T_ASSERT_EQ(timer_program(TIMER_OFF, 0), 0);
 	kpreempt_disable();
 	crew_start(&sched_job[0], curcpu(), HIGH, sched_note, NULL);
 	machine_intr_disable();
@@ -155,7 +155,7 @@ TEST_CASE(sched, interrupts_off_puts_it_off)
 	end = clock_ns() + SCHED_HANG_NS;
 	while (sched_load(&sched_count) == 0 && clock_ns() < end)
 		machine_pause();
-	T_ASSERT_EQ(timer_set(TIMER_PERIODIC, HZ), 0);
+	T_ASSERT_EQ(timer_program(TIMER_PERIODIC, HZ), 0);
 	T_ASSERT_EQ(before, 0);
 	T_ASSERT_EQ(sched_load(&sched_count), 1);
 	crew_join(&sched_job[0]);
@@ -165,11 +165,11 @@ TEST_CASE(sched, interrupts_off_puts_it_off)
 static void
 sched_hog_without_tick(void *arg __attribute__((unused)))
 {
-	if (timer_set(TIMER_OFF, 0) != 0)
+	if (timer_program(TIMER_OFF, 0) != 0)
 		test_fail(__FILE__, __LINE__, "the timer can be stopped");
 	sched_store(&sched_count, 1);
 	sched_spin_until(&sched_go, 1);
-	if (timer_set(TIMER_PERIODIC, HZ) != 0)
+	if (timer_program(TIMER_PERIODIC, HZ) != 0)
 		test_fail(__FILE__, __LINE__, "the usual rate is possible");
 }
 
@@ -256,7 +256,7 @@ TEST_CASE(sched, equals_take_turns)
 	sched_setup();
 	sched_store(&sched_turn, 99);
 	sched_store(&sched_turns, 0);
-	T_ASSERT_EQ(timer_set(TIMER_PERIODIC, 500), 0);
+	T_ASSERT_EQ(timer_program(TIMER_PERIODIC, 500), 0);
 	start = clock_ns();
 	for (unsigned i = 0; i < 3; i++) {
 		sched_store(&sched_turns_of[i], 0);
@@ -268,7 +268,7 @@ TEST_CASE(sched, equals_take_turns)
 	sched_store(&sched_go, 1);
 	for (unsigned i = 0; i < 3; i++)
 		crew_join(&sched_job[i]);
-	T_ASSERT_EQ(timer_set(TIMER_PERIODIC, HZ), 0);
+	T_ASSERT_EQ(timer_program(TIMER_PERIODIC, HZ), 0);
 	T_ASSERT(came);
 	T_ASSERT(sched_load(&sched_turns) <= elapsed / SCHED_SLICE_NS + 1);
 }

@@ -14,6 +14,7 @@
 #include "kernel/printf.h"
 #include "kernel/softint.h"
 #include "kernel/string.h"
+#include "kernel/timer.h"
 #include "tests/kernel/crew.h"
 #include "tests/kernel/test.h"
 
@@ -46,6 +47,14 @@ softint_noted(void)
 	return atomic_load_explicit(&softint_length, memory_order_relaxed);
 }
 
+/* No tick shall do what is to happen without one: stops them until softint_without_ticks(). */
+static void
+softint_stop_ticks(void)
+{
+	if (timer_program(TIMER_OFF, 0) != 0)
+		test_fail(__FILE__, __LINE__, "ticks stop");
+}
+
 static bool
 softint_soon(uint64_t events)
 {
@@ -54,6 +63,14 @@ softint_soon(uint64_t events)
 	while (softint_noted() < events && clock_ns() < end)
 		machine_pause();
 	return softint_noted() >= events;
+}
+
+static bool
+softint_without_ticks(uint64_t events)
+{
+	bool came = softint_soon(events);
+
+	return timer_program(TIMER_PERIODIC, HZ) == 0 && came;
 }
 
 static void
@@ -122,15 +139,18 @@ TEST_CASE(softint, waits_until_interrupts_come_on_and_runs_once)
 	struct softint_seen seen = { 0 };
 	void *cookie = softint_establish(SOFTINT_CLOCK, softint_look, &seen);
 	uint64_t early;
+	bool came;
 
 	softint_forget();
+	softint_stop_ticks();
 	machine_intr_disable();
 	softint_schedule(cookie);
 	softint_schedule(cookie);
 	early = softint_noted();
 	machine_intr_restore(true);
+	came = softint_without_ticks(1);
 	T_ASSERT_EQ(early, 0);
-	T_ASSERT(softint_soon(1));
+	T_ASSERT(came);
 	delay_us(SOFTINT_TICKS_US);
 	T_ASSERT_EQ(softint_noted(), 1);
 	T_ASSERT(seen.soft && !seen.hard && seen.intr_on);
@@ -147,16 +167,19 @@ TEST_CASE(softint, spin_mutexes_of_soft_levels_keep_them_off)
 
 	for (unsigned i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
 		uint64_t early;
+		bool came;
 
 		softint_forget();
+		softint_stop_ticks();
 		mutex_init(&mtx, MUTEX_DEFAULT, levels[i], "soft");
 		mutex_enter(&mtx);
 		softint_schedule(cookie);
 		early = softint_noted();
 		mutex_exit(&mtx);
+		came = softint_without_ticks(1);
 		mutex_destroy(&mtx);
 		T_ASSERT_EQ(early, 0);
-		T_ASSERT(softint_soon(1));
+		T_ASSERT(came);
 	}
 	softint_disestablish(cookie);
 }
@@ -259,7 +282,9 @@ softint_dark(void *arg)
 TEST_CASE(softint, a_higher_level_waits_while_interrupts_are_off)
 {
 	softint_setup(softint_dark);
+	softint_stop_ticks();
 	softint_schedule(softint_of[SOFTINT_NET]);
+	T_ASSERT(softint_without_ticks(3));
 	T_ASSERT(strcmp(softint_text, "nsN") == 0);
 	softint_tear_down();
 }

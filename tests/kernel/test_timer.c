@@ -27,7 +27,7 @@ static void
 with_timer(void (*body)(void))
 {
 	body();
-	T_ASSERT_EQ(timer_set(TIMER_PERIODIC, HZ), 0);
+	T_ASSERT_EQ(timer_program(TIMER_PERIODIC, HZ), 0);
 }
 
 static bool
@@ -115,10 +115,10 @@ body_bounds(void)
 	struct timer_record before, after;
 
 	timer_get(curcpu(), &before);
-	T_ASSERT_EQ(timer_set(TIMER_PERIODIC, 0), EINVAL);
-	T_ASSERT_EQ(timer_set(TIMER_PERIODIC, TIMER_HZ_MAX + 1), EINVAL);
-	T_ASSERT_EQ(timer_set(TIMER_ONESHOT, 0), EINVAL);
-	T_ASSERT_EQ(timer_set(TIMER_ONESHOT, UINT64_MAX), EINVAL);
+	T_ASSERT_EQ(timer_program(TIMER_PERIODIC, 0), EINVAL);
+	T_ASSERT_EQ(timer_program(TIMER_PERIODIC, TIMER_HZ_MAX + 1), EINVAL);
+	T_ASSERT_EQ(timer_program(TIMER_ONESHOT, 0), EINVAL);
+	T_ASSERT_EQ(timer_program(TIMER_ONESHOT, UINT64_MAX), EINVAL);
 	timer_get(curcpu(), &after);
 	T_ASSERT_EQ(after.setting.generation, before.setting.generation);
 	T_ASSERT_EQ(after.setting.hz, before.setting.hz);
@@ -137,7 +137,7 @@ check_registers(enum timer_mode mode, uint64_t hz)
 	uint32_t divide, count;
 
 	T_ASSERT_EQ(timer_choose(machine_timer_input_hz(), hz, &divide, &count), 0);
-	T_ASSERT_EQ(timer_set(mode, hz), 0);
+	T_ASSERT_EQ(timer_program(mode, hz), 0);
 	machine_timer_read(&now);
 	timer_get(curcpu(), &r);
 	T_ASSERT_EQ(r.setting.mode, mode);
@@ -221,7 +221,7 @@ body_periodic(void)
 	uint64_t generation = 0;
 
 	for (unsigned i = 0; i < sizeof(hz) / sizeof(hz[0]); i++) {
-		T_ASSERT_EQ(timer_set(TIMER_PERIODIC, hz[i]), 0);
+		T_ASSERT_EQ(timer_program(TIMER_PERIODIC, hz[i]), 0);
 		T_ASSERT(wait_expiries(&r, 17));
 		T_ASSERT_EQ(r.setting.hz, hz[i]);
 		T_ASSERT(generation == 0 || r.setting.generation == generation + 1);
@@ -244,14 +244,14 @@ body_ring(void)
 	uint64_t half_cycles = clock_ns_to_cycles(NS_PER_S / 2000 / 2);
 	bool intr;
 
-	T_ASSERT_EQ(timer_set(TIMER_PERIODIC, 2000), 0);
+	T_ASSERT_EQ(timer_program(TIMER_PERIODIC, 2000), 0);
 	T_ASSERT(wait_expiries(&r, TIMER_SAMPLES + 10));
 	T_ASSERT_EQ(r.nsamples, TIMER_SAMPLES);
 	/* Each after the one before, and no expiry twice. */
 	for (unsigned i = 1; i < r.nsamples; i++)
 		T_ASSERT(r.sample[i].expiry_cycles > r.sample[i - 1].expiry_cycles + half_cycles);
 	intr = machine_intr_disable();
-	if (timer_set(TIMER_PERIODIC, 2000) == 0)
+	if (timer_program(TIMER_PERIODIC, 2000) == 0)
 		timer_get(curcpu(), &r);
 	machine_intr_restore(intr);
 	T_ASSERT_EQ(r.expiries, 0);
@@ -269,7 +269,7 @@ body_oneshot(void)
 	struct timer_record r;
 
 	for (unsigned i = 0; i < 5; i++) {
-		T_ASSERT_EQ(timer_set(TIMER_ONESHOT, 1000), 0);
+		T_ASSERT_EQ(timer_program(TIMER_ONESHOT, 1000), 0);
 		T_ASSERT(wait_expiries(&r, 1));
 		delay_us(10000);
 		timer_get(curcpu(), &r);
@@ -289,9 +289,9 @@ body_off(void)
 {
 	struct timer_record r;
 
-	T_ASSERT_EQ(timer_set(TIMER_PERIODIC, 5000), 0);
+	T_ASSERT_EQ(timer_program(TIMER_PERIODIC, 5000), 0);
 	T_ASSERT(wait_expiries(&r, 5));
-	T_ASSERT_EQ(timer_set(TIMER_OFF, 0), 0);
+	T_ASSERT_EQ(timer_program(TIMER_OFF, 0), 0);
 	delay_us(10000);
 	timer_get(curcpu(), &r);
 	T_ASSERT_EQ(r.setting.mode, TIMER_OFF);
@@ -318,11 +318,11 @@ try_stale(enum timer_mode mode, uint64_t late_us)
 		uint64_t stale = timer_stale();
 		struct timer_record r;
 		bool intr = machine_intr_disable();
-		int error = timer_set(TIMER_PERIODIC, 1000);
+		int error = timer_program(TIMER_PERIODIC, 1000);
 
 		delay_us(5000);
 		if (error == 0)
-			error = timer_set(mode, STALE_HZ);
+			error = timer_program(mode, STALE_HZ);
 		delay_us(late_us);
 		machine_intr_restore(intr);
 		delay_us(100);
@@ -361,9 +361,9 @@ static void
 writer(void *arg __attribute__((unused)))
 {
 	for (unsigned i = 0; atomic_load_explicit(&writer_stop, memory_order_relaxed) == 0; i++)
-		if (timer_set(TIMER_PERIODIC, i % 2 == 0 ? 5000 : 100) != 0)
+		if (timer_program(TIMER_PERIODIC, i % 2 == 0 ? 5000 : 100) != 0)
 			atomic_fetch_add_explicit(&writer_errors, 1, memory_order_relaxed);
-	if (timer_set(TIMER_PERIODIC, HZ) != 0)
+	if (timer_program(TIMER_PERIODIC, HZ) != 0)
 		atomic_fetch_add_explicit(&writer_errors, 1, memory_order_relaxed);
 }
 

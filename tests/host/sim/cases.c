@@ -1,0 +1,107 @@
+/*
+ * The cases of tests/kernel/test_xcall*.c as scenarios, and what they ask of their runner (tests/kernel/test.h): here a
+ * failed assertion ends the run.
+ */
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "kernel/clock.h"
+#include "kernel/kthread.h"
+#include "kernel/string.h"
+#include "tests/host/sim/scenario.h"
+#include "tests/host/sim/sim.h"
+#include "tests/host/sim/special.h"
+#include "tests/kernel/test.h"
+
+/* What their names begin with. */
+#define CASES_SUITES "xcall"
+/* As in tests/kernel/test.c. */
+#define CASES_VECTOR_FIRST 0xa0u
+#define CASES_VECTORS 16u
+/* Cases wait up to a minute for what should come at once; and sleep for seconds. */
+#define CASES_PATIENCE_NS UINT64_C(200000000000)
+#define CASES_HANG_NS UINT64_C(60000000000)
+
+/* Cases, and suites, that are no scenarios. */
+static const char *const cases_left_out[] = {
+	/* They look for the names of functions; there is no symbol table. */
+	"xcall_stall",
+	"xcall_stall_waits",
+	/* Thousands of changes of the set of CPUs: too many steps. */
+	"the_set_of_targets_may_change_during_a_post",
+	/* They want slots to be used strictly in turn, which a target that is held up before it gives one back prevents. */
+	"tickets_cross_all_edges",
+	"slots_age_evenly",
+};
+
+void
+test_fail(const char *file, int line, const char *what)
+{
+	sim_fail("%s:%d: failed: %s", file, line, what);
+}
+
+void
+test_fail_eq(const char *file, int line, const char *what, uint64_t a, uint64_t b)
+{
+	sim_fail("%s:%d: failed: %s: %#lx, %#lx", file, line, what, a, b);
+}
+
+void
+test_skip(const char *why)
+{
+	(void)why;
+}
+
+bool
+test_wait_at_least(_Atomic uint64_t *counter, uint64_t value)
+{
+	uint64_t end = clock_ns() + CASES_HANG_NS;
+
+	while (atomic_load_explicit(counter, memory_order_acquire) < value) {
+		if (clock_ns() > end)
+			return false;
+		kthread_sleep_ns(1000000);
+	}
+	return true;
+}
+
+unsigned
+test_vector(intr_handler_t handler)
+{
+	static intr_handler_t established[CASES_VECTORS];
+
+	for (unsigned i = 0; i < CASES_VECTORS; i++) {
+		if (established[i] == NULL) {
+			established[i] = handler;
+			intr_establish(CASES_VECTOR_FIRST + i, handler, NULL, "test");
+		}
+		if (established[i] == handler)
+			return CASES_VECTOR_FIRST + i;
+	}
+	sim_fail("the cases want more than %u vectors", CASES_VECTORS);
+}
+
+static bool
+cases_leave_out(const struct test_case *t)
+{
+	if (strncmp(t->suite, CASES_SUITES, strlen(CASES_SUITES)) != 0)
+		return true;
+	for (unsigned i = 0; i < sizeof(cases_left_out) / sizeof(cases_left_out[0]); i++)
+		if (strcmp(t->name, cases_left_out[i]) == 0 || strcmp(t->suite, cases_left_out[i]) == 0)
+			return true;
+	return false;
+}
+
+void
+cases_run(unsigned variant)
+{
+	const struct test_case *t;
+
+	(void)variant;
+	do
+		t = &set_tests_start[scenario_below((unsigned)(set_tests_end - set_tests_start))];
+	while (cases_leave_out(t));
+	sim_result->detail = t->name;
+	engine_set_patience(CASES_PATIENCE_NS);
+	t->run();
+}

@@ -1,0 +1,93 @@
+# The kernel, xcall and their tests as a host program on virtual CPUs (README.md, runtime.h), in three flavours:
+# under ThreadSanitizer of gcc and of clang, and under AddressSanitizer and UndefinedBehaviorSanitizer.
+# Included by the top makefile.
+
+VCPU = tests/host/vcpu
+VCPU_DIR = $(BUILD)/host/vcpu
+
+# The kernel without its machine, and what uses it; not the monitor and its commands, nor what changes mappings and text.
+VCPU_LEFT_OUT = %_command.c kernel/cmdline.c kernel/clients/tlb.c kernel/clients/text.c
+VCPU_KERNEL_SOURCES = $(filter-out $(VCPU_LEFT_OUT),$(wildcard kernel/*.c kernel/clients/*.c)) $(wildcard xcall/*.c)
+# All tests but those of the machine, and those of what is left out.
+VCPU_TEST_SOURCES := $(filter-out %/misuse_trap.c,$(shell grep -LE '"kernel/(x86/|clients/(tlb|text)\.h)' tests/kernel/*.c))
+# The machine of the host: for these too, printf() is the kernel's.
+VCPU_MACHINE_SOURCES = $(patsubst %,$(VCPU)/%.c,machine timer thread cpu race)
+VCPU_HOST_SOURCES = $(patsubst %,$(VCPU)/%.c,main threads)
+
+VCPU_FLAVOURS = tsan-gcc tsan-clang asan-gcc
+VCPU_CC_tsan-gcc = gcc
+VCPU_CC_tsan-clang = clang
+VCPU_CC_asan-gcc = gcc
+VCPU_SANITIZE_tsan = -fsanitize=thread
+VCPU_SANITIZE_asan = -fsanitize=address,undefined -fno-sanitize-recover=all
+VCPU_FIBER_tsan = $(VCPU)/fiber_thread.c
+VCPU_FIBER_asan = $(VCPU)/fiber_address.c
+
+# Linked at a fixed address, like the kernel, so that its symbol table serves.
+VCPU_CFLAGS = -std=c11 -O1 -g -fno-omit-frame-pointer -fno-optimize-sibling-calls -fno-strict-aliasing -fno-pie \
+	-DXCALL_VERSION=\"$(VERSION)\" $(WARNINGS) -I$(VCPU)/include -I.
+VCPU_KERNEL_CFLAGS = $(VCPU_CFLAGS) -D_GNU_SOURCE -ffreestanding -include $(VCPU)/names.h
+VCPU_HOST_CFLAGS = $(VCPU_CFLAGS) -D_GNU_SOURCE -pthread
+
+# $(1) flavour, $(2) compiler, $(3) sanitizer flags, $(4) the sanitizer's fibers.
+define VCPU_RULES
+VCPU_KERNEL_$(1) = $$(patsubst %.c,$$(VCPU_DIR)/$(1)/%.o,$$(VCPU_KERNEL_SOURCES) $$(VCPU_TEST_SOURCES) $$(VCPU_MACHINE_SOURCES))
+VCPU_HOST_$(1) = $$(patsubst %.c,$$(VCPU_DIR)/$(1)/%.o,$$(VCPU_HOST_SOURCES))
+VCPU_FIBER_$(1) = $$(patsubst %.c,$$(VCPU_DIR)/$(1)/%.o,$(4))
+VCPU_OBJECTS_$(1) = $$(VCPU_KERNEL_$(1)) $$(VCPU_HOST_$(1)) $$(VCPU_FIBER_$(1)) $$(VCPU_DIR)/switch.o
+
+# Cases in the order of the source, as in the kernel.
+$$(VCPU_DIR)/$(1)/tests/kernel/%.o: VCPU_ORDER = $$(if $$(findstring clang,$(2)),,-fno-toplevel-reorder)
+
+$$(VCPU_KERNEL_$(1)): $$(VCPU_DIR)/$(1)/%.o: %.c $$(VCPU)/vcpu.mk
+	@mkdir -p $$(@D)
+	@$(2) $$(VCPU_KERNEL_CFLAGS) $(3) $$(VCPU_ORDER) -MMD -MP -c -o $$@ $$<
+
+$$(VCPU_HOST_$(1)): $$(VCPU_DIR)/$(1)/%.o: %.c $$(VCPU)/vcpu.mk
+	@mkdir -p $$(@D)
+	@$(2) $$(VCPU_HOST_CFLAGS) $(3) -MMD -MP -c -o $$@ $$<
+
+$$(VCPU_FIBER_$(1)): $$(VCPU_DIR)/$(1)/%.o: %.c $$(VCPU)/vcpu.mk
+	@mkdir -p $$(@D)
+	@$(2) $$(VCPU_HOST_CFLAGS) -MMD -MP -c -o $$@ $$<
+
+$$(VCPU_DIR)/$(1)/first: $$(VCPU_OBJECTS_$(1)) $$(VCPU_DIR)/ksyms-empty.o $$(VCPU)/sets.ld
+	@$(2) $(3) -no-pie -z noexecstack -pthread -o $$@ $$(VCPU_OBJECTS_$(1)) $$(VCPU_DIR)/ksyms-empty.o -Wl,-T,$$(VCPU)/sets.ld
+
+$$(VCPU_DIR)/$(1)/ksyms.s: $$(VCPU_DIR)/$(1)/first kernel/ksyms_table.py
+	@nm --defined-only -n $$< | $$(PYTHON) kernel/ksyms_table.py > $$@
+
+$$(VCPU_DIR)/$(1)/ksyms.o: $$(VCPU_DIR)/$(1)/ksyms.s
+	@$(2) -c -o $$@ $$<
+
+$$(VCPU_DIR)/$(1)/xcall-host: $$(VCPU_DIR)/$(1)/first $$(VCPU_DIR)/$(1)/ksyms.o
+	@echo "  hostld $$@"
+	@$(2) $(3) -no-pie -z noexecstack -pthread -o $$@ $$(VCPU_OBJECTS_$(1)) $$(VCPU_DIR)/$(1)/ksyms.o -Wl,-T,$$(VCPU)/sets.ld
+
+-include $$(VCPU_KERNEL_$(1):.o=.d) $$(VCPU_HOST_$(1):.o=.d)
+endef
+$(foreach f,$(VCPU_FLAVOURS),$(eval $(call VCPU_RULES,$(f),$(VCPU_CC_$(f)),$(VCPU_SANITIZE_$(firstword $(subst -, ,$(f)))),$(VCPU_FIBER_$(firstword $(subst -, ,$(f)))))))
+
+# The kernel's own switch, under another name.
+$(VCPU_DIR)/switch.o: kernel/x86/switch.asm
+	@mkdir -p $(@D)
+	@$(NASM) -f elf64 -g -F dwarf -Dmachine_switch=vcpu_switch_stack -Dmachine_thread_begin=vcpu_begin -o $@ $<
+
+$(VCPU_DIR)/ksyms-empty.s: kernel/ksyms_table.py
+	@mkdir -p $(@D)
+	@$(PYTHON) kernel/ksyms_table.py < /dev/null > $@
+
+$(VCPU_DIR)/ksyms-empty.o: $(VCPU_DIR)/ksyms-empty.s
+	@$(HOSTCC) -c -o $@ $<
+
+VCPU_RUN = $(PYTHON) $(VCPU)/run --build $(VCPU_DIR)
+VCPU_TEST = all
+
+.PHONY: tsan host-xcall
+tsan: $(VCPU_DIR)/tsan-gcc/xcall-host $(VCPU_DIR)/tsan-clang/xcall-host ## xcall and the kernel on POSIX threads under ThreadSanitizer
+	@$(VCPU_RUN) --test $(VCPU_TEST) tsan-gcc tsan-clang
+	@$(VCPU_RUN) --races tsan-gcc tsan-clang
+
+host-xcall: $(VCPU_DIR)/asan-gcc/xcall-host ## the same under AddressSanitizer and UBSan, and every misuse
+	@$(VCPU_RUN) --test $(VCPU_TEST) --cpus 1,4 asan-gcc
+	@$(VCPU_RUN) --misuse asan-gcc

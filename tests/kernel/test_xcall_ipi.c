@@ -1,0 +1,628 @@
+/*
+ * ipi(9): what triggers and messages promise (xcall/ipi.h).
+ */
+#include <stddef.h>
+
+#include "kernel/evcnt.h"
+#include "kernel/softint.h"
+#include "kernel/string.h"
+#include "tests/kernel/crew.h"
+#include "tests/kernel/masked.h"
+#include "tests/kernel/test.h"
+#include "xcall/ipi.h"
+#include "xcall/xc_internal.h"
+#include "xcall/xc_intr.h"
+
+static _Atomic uint64_t ipi_count;
+
+static void
+ipi_count_up(void *arg __attribute__((unused)))
+{
+	atomic_fetch_add_explicit(&ipi_count, 1, memory_order_release);
+}
+
+static uint64_t
+ipi_counted(void)
+{
+	return atomic_load_explicit(&ipi_count, memory_order_acquire);
+}
+
+static void
+ipi_reset(void)
+{
+	atomic_store_explicit(&ipi_count, 0, memory_order_relaxed);
+}
+
+static struct cpu_info *
+ipi_last_cpu(void)
+{
+	return cpu_lookup(ncpu - 1);
+}
+
+/* As a CPU that has left, or is back; it has nothing to do with cross calls meanwhile. */
+static void
+ipi_set_target(struct cpu_info *ci, bool target)
+{
+	uint64_t bit = UINT64_C(1) << ci->ci_index % 64;
+	_Atomic uint64_t *word = &xc_targets.t_set[ci->ci_index / 64];
+
+	if (target) {
+		atomic_fetch_or_explicit(word, bit, memory_order_release);
+		atomic_fetch_add_explicit(&xc_targets.t_count, 1, memory_order_relaxed);
+	} else {
+		atomic_fetch_and_explicit(word, ~bit, memory_order_release);
+		atomic_fetch_sub_explicit(&xc_targets.t_count, 1, memory_order_relaxed);
+	}
+}
+
+/* --- triggers --------------------------------------------------------------------------------------------- */
+
+/* ran[cpu]: how often the handler did there. */
+static _Atomic uint64_t *ipi_ran;
+
+static void
+ipi_note_cpu(void *arg)
+{
+	const struct cpu_info *ci = curcpu();
+
+	T_ASSERT(arg == &ipi_ran && cpu_intr_p() && !cpu_nmi_p() && !machine_intr_enabled());
+	atomic_fetch_add_explicit(&ipi_ran[ci->ci_index], 1, memory_order_release);
+}
+
+static uint64_t
+ipi_ran_on(unsigned cpu)
+{
+	return atomic_load_explicit(&ipi_ran[cpu], memory_order_acquire);
+}
+
+static void
+ipi_forget(void)
+{
+	for (unsigned i = 0; i < ncpu; i++)
+		atomic_store_explicit(&ipi_ran[i], 0, memory_order_relaxed);
+}
+
+/* Whether it runs where the sum says, once each, and nowhere else; `skipped` is CPUSET_END for none. */
+static bool
+ipi_ran_once(unsigned first, unsigned last, unsigned skipped)
+{
+	bool ok = true;
+
+	for (unsigned i = 0; i < ncpu; i++)
+		if (i >= first && i <= last && i != skipped)
+			ok = test_wait_at_least(&ipi_ran[i], 1) && ok;
+	for (unsigned i = 0; i < ncpu; i++)
+		ok = ipi_ran_on(i) == (i >= first && i <= last && i != skipped) && ok;
+	return ok;
+}
+
+TEST_CASE(xcall_ipi, triggers_run_where_they_are_sent)
+{
+	unsigned ipi, own = curcpu()->ci_index;
+	struct cpu_info *ci;
+	struct cpuset set;
+	bool ok = true;
+
+	ipi_ran = crew_alloc(ncpu, sizeof(*ipi_ran));
+	ipi = ipi_register(ipi_note_cpu, &ipi_ran);
+	CPU_INFO_FOREACH(ci) {
+		ipi_forget();
+		ipi_trigger(ipi, ci);
+		ok = ipi_ran_once(ci->ci_index, ci->ci_index, CPUSET_END) && ok;
+	}
+	cpuset_zero(&set);
+	ipi_forget();
+	ipi_trigger_multi(ipi, &set);
+	for (unsigned i = 1; i < ncpu; i++)
+		cpuset_add(&set, i);
+	ipi_trigger_multi(ipi, &set);
+	ok = ipi_ran_once(1, ncpu - 1, CPUSET_END) && ok;
+	ipi_forget();
+	ipi_trigger_broadcast(ipi, true);
+	ok = ipi_ran_once(0, ncpu - 1, own) && ok;
+	ipi_forget();
+	ipi_trigger_broadcast(ipi, false);
+	ok = ipi_ran_once(0, ncpu - 1, CPUSET_END) && ok;
+	ipi_unregister(ipi);
+	crew_free((void *)(uintptr_t)ipi_ran, ncpu, sizeof(*ipi_ran));
+	T_ASSERT(ipi != 0 && ipi < IPI_MAXREG);
+	T_ASSERT(ok);
+}
+
+/* At once if interrupts are on, else when they are. */
+TEST_CASE(xcall_ipi, the_own_cpu_is_triggered_at_once)
+{
+	unsigned ipi = ipi_register(ipi_count_up, NULL);
+	uint64_t at_once, pended;
+	bool intr;
+
+	ipi_reset();
+	ipi_trigger(ipi, curcpu());
+	at_once = ipi_counted();
+	intr = machine_intr_disable();
+	ipi_trigger(ipi, curcpu());
+	ipi_trigger_broadcast(ipi, false);
+	pended = ipi_counted() - at_once;
+	machine_intr_restore(intr);
+	T_ASSERT(test_wait_at_least(&ipi_count, 1 + ncpu));
+	ipi_unregister(ipi);
+	T_ASSERT_EQ(at_once, 1);
+	/* The broadcast runs elsewhere meanwhile. */
+	T_ASSERT(pended <= ncpu - 1);
+	T_ASSERT_EQ(ipi_counted(), 1 + ncpu);
+}
+
+/* B30: a thousand triggers while the target masks interrupts. */
+TEST_CASE(xcall_ipi, triggers_coalesce)
+{
+	unsigned ipi, other;
+	struct masked masked;
+	uint64_t before;
+
+	if (ncpu == 1) {
+		test_skip("needs another CPU");
+		return;
+	}
+	ipi = ipi_register(ipi_count_up, NULL);
+	ipi_reset();
+	masked_begin(&masked, ipi_last_cpu());
+	for (unsigned i = 0; i < 1000; i++)
+		ipi_trigger(ipi, ipi_last_cpu());
+	before = ipi_counted();
+	masked_end(&masked);
+	T_ASSERT(test_wait_at_least(&ipi_count, 1));
+	ipi_unregister(ipi);
+	T_ASSERT_EQ(before, 0);
+	T_ASSERT_EQ(ipi_counted(), 1);
+	/* The identifier is free again. */
+	other = ipi_register(ipi_count_up, NULL);
+	ipi_unregister(other);
+	T_ASSERT_EQ(other, ipi);
+}
+
+/* What a sender stored before its last trigger is seen by a run after it. */
+#define LATEST_ROUNDS 500
+
+static _Atomic uint64_t *latest_value; /* of each sender */
+static _Atomic uint64_t *latest_seen;
+static unsigned latest_ipi;
+
+static void
+latest_copy(void *arg __attribute__((unused)))
+{
+	for (unsigned i = 0; i < ncpu; i++)
+		atomic_store_explicit(&latest_seen[i],
+		    atomic_load_explicit(&latest_value[i], memory_order_relaxed),
+		    memory_order_release);
+}
+
+static void
+latest_sender(void *arg __attribute__((unused)))
+{
+	unsigned self = curcpu()->ci_index;
+	uint64_t random = self + 1;
+
+	for (uint64_t i = 1; i <= LATEST_ROUNDS; i++) {
+		atomic_store_explicit(&latest_value[self], i, memory_order_relaxed);
+		ipi_trigger(latest_ipi, ipi_last_cpu());
+		for (uint64_t spin = crew_random(&random) % 100; spin != 0; spin--)
+			machine_pause();
+		/* Nobody else triggers for this one when it matters. */
+		if (i % 50 == 0)
+			T_ASSERT(test_wait_at_least(&latest_seen[self], i));
+	}
+}
+
+TEST_CASE(xcall_ipi, no_trigger_is_lost)
+{
+	struct crew_job *job = crew_alloc(ncpu, sizeof(*job));
+	struct cpu_info *ci;
+
+	latest_value = crew_alloc(ncpu, sizeof(*latest_value));
+	latest_seen = crew_alloc(ncpu, sizeof(*latest_seen));
+	latest_ipi = ipi_register(latest_copy, NULL);
+	CPU_INFO_FOREACH(ci)
+		crew_start(&job[ci->ci_index], ci, PRI_KERNEL, latest_sender, NULL);
+	CPU_INFO_FOREACH(ci)
+		crew_join(&job[ci->ci_index]);
+	ipi_unregister(latest_ipi);
+	crew_free(job, ncpu, sizeof(*job));
+	crew_free((void *)(uintptr_t)latest_value, ncpu, sizeof(*latest_value));
+	crew_free((void *)(uintptr_t)latest_seen, ncpu, sizeof(*latest_seen));
+}
+
+/* --- registering ------------------------------------------------------------------------------------------ */
+
+TEST_CASE(xcall_ipi, identifiers_run_out)
+{
+	unsigned ipi[IPI_MAXREG], n = 0, wrong = 0;
+	uint32_t seen = 0;
+
+	while (n < IPI_MAXREG && (ipi[n] = ipi_register(ipi_count_up, NULL)) != 0) {
+		wrong += ipi[n] >= IPI_MAXREG || (seen >> ipi[n] & 1) != 0;
+		seen |= 1u << ipi[n];
+		n++;
+	}
+	for (unsigned i = 0; i < n; i++)
+		ipi_unregister(ipi[i]);
+	T_ASSERT_EQ(n, IPI_MAXREG - 1);
+	T_ASSERT_EQ(wrong, 0);
+}
+
+/* Triggers that were made before ipi_unregister() have run when it returns, and nothing runs later. */
+#define UNREGISTER_ROUNDS 60
+
+TEST_CASE(xcall_ipi, unregister_waits_for_triggers)
+{
+	uint64_t wrong = 0;
+	unsigned ipi;
+
+	for (unsigned i = 0; i < UNREGISTER_ROUNDS; i++) {
+		ipi_reset();
+		ipi = ipi_register(ipi_count_up, NULL);
+		ipi_trigger_broadcast(ipi, false);
+		ipi_unregister(ipi);
+		wrong += ipi_counted() != ncpu;
+	}
+	ipi_reset();
+	kthread_sleep_ns(10000000);
+	T_ASSERT_EQ(wrong, 0);
+	T_ASSERT_EQ(ipi_counted(), 0);
+}
+
+struct slow {
+	unsigned ipi;
+	bool serve; /* its own CPU's calls */
+	_Atomic uint64_t inside, release, left;
+};
+
+static void
+slow_handler(void *arg)
+{
+	struct slow *slow = arg;
+
+	atomic_store_explicit(&slow->inside, 1, memory_order_release);
+	while (atomic_load_explicit(&slow->release, memory_order_acquire) == 0) {
+		if (slow->serve)
+			xc_intr_poll();
+		machine_pause();
+	}
+	atomic_store_explicit(&slow->left, 1, memory_order_release);
+}
+
+static void
+slow_unregister(void *arg)
+{
+	struct slow *slow = arg;
+
+	ipi_unregister(slow->ipi);
+	T_ASSERT_EQ(atomic_load_explicit(&slow->left, memory_order_acquire), 1);
+}
+
+/* Also when the barrier is served in the handler's own wait. */
+static void
+slow_check(bool serve)
+{
+	struct slow slow = { .serve = serve };
+	struct crew_job job;
+	uint64_t early;
+
+	slow.ipi = ipi_register(slow_handler, &slow);
+	ipi_trigger(slow.ipi, ipi_last_cpu());
+	T_ASSERT(test_wait_at_least(&slow.inside, 1));
+	crew_start(&job, cpu_lookup(0), PRI_KERNEL, slow_unregister, &slow);
+	kthread_sleep_ns(30000000);
+	early = atomic_load_explicit(&job.done, memory_order_acquire);
+	atomic_store_explicit(&slow.release, 1, memory_order_release);
+	crew_join(&job);
+	T_ASSERT_EQ(early, 0);
+}
+
+TEST_CASE(xcall_ipi, unregister_waits_for_the_handler)
+{
+	if (ncpu == 1) {
+		test_skip("needs another CPU");
+		return;
+	}
+	slow_check(false);
+	slow_check(true);
+}
+
+/* --- messages --------------------------------------------------------------------------------------------- */
+
+struct letter {
+	ipi_msg_t msg;
+	uint64_t in;               /* written by the sender before */
+	_Atomic uint64_t ran, out; /* how often; sum of what it saw */
+	uint64_t *where;           /* by CPU; plain: the wait makes it visible */
+};
+
+static void
+letter_read(void *arg)
+{
+	struct letter *letter = arg;
+
+	T_ASSERT(cpu_intr_p() && !machine_intr_enabled());
+	letter->where[curcpu()->ci_index]++;
+	atomic_fetch_add_explicit(&letter->out, letter->in, memory_order_relaxed);
+	atomic_fetch_add_explicit(&letter->ran, 1, memory_order_relaxed);
+}
+
+static void
+letter_init(struct letter *letter, uint64_t *where, uint64_t in)
+{
+	*letter = (struct letter){ .where = where, .in = in };
+	letter->msg.func = letter_read;
+	letter->msg.arg = letter;
+	for (unsigned i = 0; i < ncpu; i++)
+		where[i] = 0;
+}
+
+/* It has run on `n` CPUs, the lowest of them `first`, not on the one that is skipped. */
+static bool
+letter_was_read(const struct letter *letter, unsigned first, unsigned n, unsigned skipped)
+{
+	bool ok = atomic_load_explicit(&letter->ran, memory_order_relaxed) == n &&
+	    atomic_load_explicit(&letter->out, memory_order_relaxed) == n * letter->in;
+
+	for (unsigned i = 0; i < ncpu; i++)
+		ok = ok &&
+		    letter->where[i] ==
+			(i >= first && i < first + n + (skipped != CPUSET_END) && i != skipped);
+	return ok;
+}
+
+TEST_CASE(xcall_ipi, messages_run_exactly_once_on_each)
+{
+	uint64_t *where = crew_alloc(ncpu, sizeof(*where));
+	unsigned own = curcpu()->ci_index;
+	struct letter letter;
+	struct cpu_info *ci;
+	struct cpuset set;
+	bool ok = true;
+
+	CPU_INFO_FOREACH(ci) {
+		letter_init(&letter, where, ci->ci_index + 5);
+		ipi_unicast(&letter.msg, ci);
+		ipi_wait(&letter.msg);
+		ok = letter_was_read(&letter, ci->ci_index, 1, CPUSET_END) && ok;
+	}
+	cpuset_zero(&set);
+	letter_init(&letter, where, 6);
+	ipi_multicast(&letter.msg, &set);
+	ipi_wait(&letter.msg);
+	ok = letter_was_read(&letter, 0, 0, CPUSET_END) && ok;
+	for (unsigned i = 1; i < ncpu; i++)
+		cpuset_add(&set, i);
+	/* The same message, used again. */
+	ipi_multicast(&letter.msg, &set);
+	ipi_wait(&letter.msg);
+	ok = letter_was_read(&letter, 1, ncpu - 1, CPUSET_END) && ok;
+	letter_init(&letter, where, 7);
+	ipi_broadcast(&letter.msg, true);
+	ipi_wait(&letter.msg);
+	ok = letter_was_read(&letter, 0, ncpu - 1, own) && ok;
+	letter_init(&letter, where, 8);
+	ipi_broadcast(&letter.msg, false);
+	ipi_wait(&letter.msg);
+	ok = letter_was_read(&letter, 0, ncpu, CPUSET_END) && ok;
+	crew_free(where, ncpu, sizeof(*where));
+	T_ASSERT(ok);
+}
+
+/* More than a mailbox holds. */
+#define OWN_MESSAGES 20
+
+static unsigned own_order[OWN_MESSAGES], own_ran;
+
+static void
+own_note(void *arg)
+{
+	own_order[own_ran++] = (unsigned)(uintptr_t)arg;
+}
+
+TEST_CASE(xcall_ipi, the_own_cpu_has_room_always)
+{
+	static struct spinlock lock = SPINLOCK_INIT("ipi");
+	ipi_msg_t msg[OWN_MESSAGES];
+	unsigned at_once, pended, served;
+	bool intr;
+
+	own_ran = 0;
+	for (uintptr_t i = 0; i < OWN_MESSAGES; i++) {
+		msg[i].func = own_note;
+		msg[i].arg = (void *)i;
+	}
+	ipi_unicast(&msg[0], curcpu());
+	at_once = own_ran;
+	ipi_wait(&msg[0]);
+	own_ran = 0;
+	intr = machine_intr_disable();
+	for (unsigned i = 0; i < OWN_MESSAGES; i++)
+		ipi_unicast(&msg[i], curcpu());
+	pended = own_ran;
+	ipi_wait(&msg[OWN_MESSAGES - 1]);
+	served = own_ran;
+	machine_intr_restore(intr);
+	T_ASSERT_EQ(at_once, 1);
+	T_ASSERT_EQ(pended, 0);
+	T_ASSERT_EQ(served, OWN_MESSAGES);
+	for (unsigned i = 0; i < OWN_MESSAGES; i++)
+		T_ASSERT_EQ(own_order[i], i);
+
+	own_ran = 0;
+	spinlock_enter(&lock);
+	for (unsigned i = 0; i < OWN_MESSAGES; i++)
+		ipi_unicast(&msg[i], curcpu());
+	pended = own_ran;
+	spinlock_exit(&lock);
+	for (unsigned i = 0; i < OWN_MESSAGES; i++)
+		ipi_wait(&msg[i]);
+	T_ASSERT_EQ(pended, 0);
+	T_ASSERT_EQ(own_ran, OWN_MESSAGES);
+}
+
+/* --- CPUs that are not online, and none that is yet ----------------------------------------------------------- */
+
+TEST_CASE(xcall_ipi, offline_cpus_are_passed_over)
+{
+	uint64_t *where = crew_alloc(ncpu, sizeof(*where));
+	struct cpu_info *off = ipi_last_cpu();
+	struct letter one, all;
+	struct cpuset set;
+	bool ok;
+	unsigned ipi;
+
+	if (ncpu == 1) {
+		crew_free(where, ncpu, sizeof(*where));
+		test_skip("needs another CPU");
+		return;
+	}
+	ipi_ran = crew_alloc(ncpu, sizeof(*ipi_ran));
+	ipi = ipi_register(ipi_note_cpu, &ipi_ran);
+	cpuset_zero(&set);
+	for (unsigned i = 0; i < ncpu; i++)
+		cpuset_add(&set, i);
+	letter_init(&one, where, 1);
+	ipi_set_target(off, false);
+	ipi_trigger(ipi, off);
+	ipi_trigger_multi(ipi, &set);
+	ok = ipi_ran_once(0, ncpu - 2, CPUSET_END);
+	ipi_unicast(&one.msg, off);
+	ipi_wait(&one.msg);
+	ok = letter_was_read(&one, 0, 0, CPUSET_END) && ok;
+	letter_init(&all, where, 2);
+	ipi_multicast(&all.msg, &set);
+	ipi_wait(&all.msg);
+	ok = letter_was_read(&all, 0, ncpu - 1, CPUSET_END) && ok;
+	letter_init(&all, where, 3);
+	ipi_broadcast(&all.msg, false);
+	ipi_wait(&all.msg);
+	ok = letter_was_read(&all, 0, ncpu - 1, CPUSET_END) && ok;
+	kthread_sleep_ns(5000000);
+	ok = ok && ipi_ran_on(ncpu - 1) == 0;
+	ipi_set_target(off, true);
+	ipi_unregister(ipi);
+	crew_free((void *)(uintptr_t)ipi_ran, ncpu, sizeof(*ipi_ran));
+	crew_free(where, ncpu, sizeof(*where));
+	T_ASSERT(ok);
+}
+
+TEST_CASE(xcall_ipi, runs_inline_while_nobody_is_up)
+{
+	ipi_msg_t msg = { .func = ipi_count_up };
+	struct cpu_info *self = curcpu(), *ci;
+	uint64_t triggered, sent;
+	unsigned ipi;
+	bool intr;
+
+	ipi_reset();
+	CPU_INFO_FOREACH(ci)
+		ipi_set_target(ci, false);
+	ipi = ipi_register(ipi_count_up, NULL);
+	intr = machine_intr_disable();
+	ipi_trigger(ipi, self);
+	ipi_trigger_broadcast(ipi, false);
+	ipi_trigger_broadcast(ipi, true);
+	if (ncpu > 1)
+		ipi_trigger(ipi, ipi_last_cpu());
+	triggered = ipi_counted();
+	ipi_unicast(&msg, self);
+	ipi_wait(&msg);
+	ipi_broadcast(&msg, false);
+	ipi_wait(&msg);
+	ipi_broadcast(&msg, true);
+	ipi_wait(&msg);
+	sent = ipi_counted() - triggered;
+	machine_intr_restore(intr);
+	ipi_unregister(ipi);
+	CPU_INFO_FOREACH(ci)
+		ipi_set_target(ci, true);
+	T_ASSERT_EQ(triggered, 2);
+	T_ASSERT_EQ(sent, 2);
+}
+
+/* --- contexts --------------------------------------------------------------------------------------------- */
+
+struct sender {
+	unsigned ipi;
+	ipi_msg_t msg;
+	_Atomic uint64_t sent;
+};
+
+/* To a CPU in turn, so that the message comes where it may. */
+static void
+context_send(struct sender *sender)
+{
+	ipi_trigger(sender->ipi, ipi_last_cpu());
+	ipi_broadcast(&sender->msg, false);
+	atomic_fetch_add_explicit(&sender->sent, 1, memory_order_release);
+}
+
+static void
+context_soft(void *arg)
+{
+	context_send(arg);
+	ipi_wait(&((struct sender *)arg)->msg);
+}
+
+static void
+context_call(void *arg1, void *arg2 __attribute__((unused)))
+{
+	context_soft(arg1);
+}
+
+/* Each of them sends, and waits where a wait is legal; the caller waits for all. */
+static void
+context_check(struct sender *sender, unsigned context)
+{
+	static struct spinlock lock = SPINLOCK_INIT("context");
+	void *softint;
+	bool intr;
+
+	switch (context) {
+	case 0:
+		spinlock_enter(&lock);
+		context_send(sender);
+		spinlock_exit(&lock);
+		break;
+	case 1:
+		kpreempt_disable();
+		context_soft(sender);
+		kpreempt_enable();
+		break;
+	case 2:
+		intr = machine_intr_disable();
+		context_soft(sender);
+		machine_intr_restore(intr);
+		break;
+	case 3:
+		softint = softint_establish(SOFTINT_NET, context_soft, sender);
+		softint_schedule(softint);
+		softint_disestablish(softint);
+		break;
+	case 4:
+		T_ASSERT_EQ(xc_wait(xc_unicast(XC_HARD, context_call, sender, NULL, curcpu())), 0);
+		break;
+	default:
+		T_ASSERT_EQ(xc_wait(xc_unicast(0, context_call, sender, NULL, ipi_last_cpu())), 0);
+		break;
+	}
+}
+
+TEST_CASE(xcall_ipi, sends_and_waits_in_every_context)
+{
+	struct sender sender = { .msg = { .func = ipi_count_up } };
+
+	sender.ipi = ipi_register(ipi_count_up, NULL);
+	for (unsigned context = 0; context < 6; context++) {
+		ipi_reset();
+		atomic_store_explicit(&sender.sent, 0, memory_order_relaxed);
+		context_check(&sender, context);
+		ipi_wait(&sender.msg);
+		T_ASSERT_EQ(atomic_load_explicit(&sender.sent, memory_order_acquire), 1);
+		T_ASSERT(test_wait_at_least(&ipi_count, 1 + ncpu));
+		T_ASSERT_EQ(ipi_counted(), 1 + ncpu);
+	}
+	ipi_unregister(sender.ipi);
+}

@@ -1,0 +1,13 @@
+/*
+ * What the rest of xcall/ knows of rendezvous (rendezvous.c) and of CPUs that are stopped (xc_stop.c).
+ */
+#ifndef XCALL_XC_STOP_H
+#define XCALL_XC_STOP_H
+
+/* Once, in bring-up. */
+void xc_rendezvous_init(void);
+void xc_stop_init(void);
+/* The handler of XC_IPI_STOP. */
+void xc_stop_intr(void *arg);
+
+#endif
