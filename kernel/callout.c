@@ -165,7 +165,9 @@ callout_lock(callout_t *c)
 		if (cc == NULL)
 			return NULL;
 		spinlock_enter(&cc->cc_lock);
-		if (atomic_load_explicit(&c->co_home, memory_order_relaxed) == cc)
+		/* Acquire, again: it may have left and come back since the first look, by a CPU that has not had
+		 * this lock yet. */
+		if (atomic_load_explicit(&c->co_home, memory_order_acquire) == cc)
 			return cc;
 		spinlock_exit(&cc->cc_lock);
 	}

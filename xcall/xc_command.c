@@ -3,6 +3,7 @@
  */
 #include <stddef.h>
 
+#include "kernel/command.h"
 #include "kernel/string.h"
 #include "xcall/xc_internal.h"
 #include "xcall/xc_look.h"

@@ -24,7 +24,6 @@
 #define XCALL_XC_PORT_H
 
 #include "kernel/clock.h"
-#include "kernel/command.h"
 #include "kernel/condvar.h"
 #include "kernel/cpu.h"
 #include "kernel/errno.h"

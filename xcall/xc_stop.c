@@ -21,7 +21,8 @@
  *
  * Two CPUs that stopped each other would both stand for ever.  xc_stop_owner admits one; who waits for his turn looks at his
  * own word, and parks.  The owner is never asked to stop, as only owners ask; not even by an NMI of its own that
- * stops others, which goes on under the same owner.
+ * stops others, which goes on under the same owner.  A restart takes its turn too: in the middle of it, one that has been let go
+ * could stop others, and count some that are just being let go.
  *
  * A CPU that is parked in an NMI gets no other: if another CPU panics it would not be stopped by that, so it looks
  * itself (panic_stop_here()).
@@ -96,7 +97,7 @@ xc_stop_init(void)
 
 /* --- who stops them --------------------------------------------------------------------------------------- */
 
-/* Makes this CPU the one that stops others; false when its turn does not come in time. */
+/* Makes this CPU the one that stops others or lets them go; false when its turn does not come in time. */
 static bool
 xc_stop_claim(struct xc_cpu *self, uint64_t timeout_ns, bool *nested)
 {
@@ -105,7 +106,7 @@ xc_stop_claim(struct xc_cpu *self, uint64_t timeout_ns, bool *nested)
 
 	for (;;) {
 		owner = NULL;
-		/* Acquire: pairs with the release in xc_stop_cpus(). */
+		/* Acquire: pairs with xc_stop_release(). */
 		*nested = !atomic_compare_exchange_strong_explicit(
 		    &xc_stop_owner, &owner, self, memory_order_acquire, memory_order_relaxed);
 		if (!*nested || owner == self)
@@ -117,6 +118,14 @@ xc_stop_claim(struct xc_cpu *self, uint64_t timeout_ns, bool *nested)
 		panic_stop_here();
 		xcp_pause();
 	}
+}
+
+static void
+xc_stop_release(bool nested)
+{
+	/* Release: pairs with xc_stop_claim(). */
+	if (!nested)
+		atomic_store_explicit(&xc_stop_owner, NULL, memory_order_release);
 }
 
 static void
@@ -206,9 +215,7 @@ xc_stop_cpus(const struct cpuset *set, bool nmi, uint64_t timeout_ns)
 			xcp_pause();
 		}
 		stopped = xc_stop_settle(set);
-		/* Release: pairs with xc_stop_claim(). */
-		if (!nested)
-			atomic_store_explicit(&xc_stop_owner, NULL, memory_order_release);
+		xc_stop_release(nested);
 	} else {
 		printf("xc_stop_cpus: CPU %u: another one stops CPUs and does not come to an end\n",
 		    self->x_ci->ci_index);
@@ -220,10 +227,17 @@ xc_stop_cpus(const struct cpuset *set, bool nmi, uint64_t timeout_ns)
 void
 xc_restart_cpus(const struct cpuset *set)
 {
-	struct xc_cpu *xc;
+	struct xc_cpu *self = xc_cpu_lookup(curcpu()->ci_index), *xc;
+	bool intr, nested;
 
 	KASSERTMSG(set != NULL, "xc_restart_cpus: NULL set");
+	if (self == NULL)
+		return;
+	intr = machine_intr_disable();
+	(void)xc_stop_claim(self, XC_FOREVER, &nested);
 	for (unsigned i = cpuset_first(set); i < ncpu; i = cpuset_next(set, i))
 		if ((xc = xc_cpu_lookup(i)) != NULL)
 			(void)xc_stop_change(xc, XC_STOP_PARKED, XC_STOP_NONE);
+	xc_stop_release(nested);
+	machine_intr_restore(intr);
 }

@@ -180,55 +180,60 @@ TEST_CASE(xcall_ipi, triggers_coalesce)
 	T_ASSERT_EQ(other, ipi);
 }
 
-/* What a sender stored before its last trigger is seen by a run after it. */
+/* What a sender stored before its last trigger is seen by a run after it.  Each sender has a handler of its own, as far as
+ * there are identifiers. */
 #define LATEST_ROUNDS 500
+#define LATEST_HANDLERS 8
 
-static _Atomic uint64_t *latest_value; /* of each sender */
-static _Atomic uint64_t *latest_seen;
-static unsigned latest_ipi;
+struct latest {
+	unsigned ipi;
+	_Atomic uint64_t value, seen;
+};
+
+static struct latest latest[LATEST_HANDLERS];
 
 static void
-latest_copy(void *arg __attribute__((unused)))
+latest_copy(void *arg)
 {
-	for (unsigned i = 0; i < ncpu; i++)
-		atomic_store_explicit(&latest_seen[i],
-		    atomic_load_explicit(&latest_value[i], memory_order_relaxed),
-		    memory_order_release);
+	struct latest *l = arg;
+
+	for (unsigned i = 0; i < 10; i++)
+		machine_pause();
+	atomic_store_explicit(
+	    &l->seen, atomic_load_explicit(&l->value, memory_order_relaxed), memory_order_release);
 }
 
 static void
-latest_sender(void *arg __attribute__((unused)))
+latest_sender(void *arg)
 {
-	unsigned self = curcpu()->ci_index;
-	uint64_t random = self + 1;
+	struct latest *l = arg;
+	uint64_t random = curcpu()->ci_index + 1;
 
 	for (uint64_t i = 1; i <= LATEST_ROUNDS; i++) {
-		atomic_store_explicit(&latest_value[self], i, memory_order_relaxed);
-		ipi_trigger(latest_ipi, ipi_last_cpu());
+		atomic_store_explicit(&l->value, i, memory_order_relaxed);
+		ipi_trigger(l->ipi, ipi_last_cpu());
 		for (uint64_t spin = crew_random(&random) % 100; spin != 0; spin--)
 			machine_pause();
-		/* Nobody else triggers for this one when it matters. */
-		if (i % 50 == 0)
-			T_ASSERT(test_wait_at_least(&latest_seen[self], i));
+		if (i % 10 == 0)
+			T_ASSERT(test_wait_at_least(&l->seen, i));
 	}
 }
 
 TEST_CASE(xcall_ipi, no_trigger_is_lost)
 {
-	struct crew_job *job = crew_alloc(ncpu, sizeof(*job));
-	struct cpu_info *ci;
+	unsigned n = ncpu < LATEST_HANDLERS ? ncpu : LATEST_HANDLERS;
+	struct crew_job job[LATEST_HANDLERS];
 
-	latest_value = crew_alloc(ncpu, sizeof(*latest_value));
-	latest_seen = crew_alloc(ncpu, sizeof(*latest_seen));
-	latest_ipi = ipi_register(latest_copy, NULL);
-	CPU_INFO_FOREACH(ci)
-		crew_start(&job[ci->ci_index], ci, PRI_KERNEL, latest_sender, NULL);
-	CPU_INFO_FOREACH(ci)
-		crew_join(&job[ci->ci_index]);
-	ipi_unregister(latest_ipi);
-	crew_free(job, ncpu, sizeof(*job));
-	crew_free((void *)(uintptr_t)latest_value, ncpu, sizeof(*latest_value));
-	crew_free((void *)(uintptr_t)latest_seen, ncpu, sizeof(*latest_seen));
+	for (unsigned i = 0; i < n; i++) {
+		atomic_store_explicit(&latest[i].seen, 0, memory_order_relaxed);
+		latest[i].ipi = ipi_register(latest_copy, &latest[i]);
+	}
+	for (unsigned i = 0; i < n; i++)
+		crew_start(&job[i], cpu_lookup(i), PRI_KERNEL, latest_sender, &latest[i]);
+	for (unsigned i = 0; i < n; i++) {
+		crew_join(&job[i]);
+		ipi_unregister(latest[i].ipi);
+	}
 }
 
 /* --- registering ------------------------------------------------------------------------------------------ */
@@ -299,22 +304,31 @@ slow_unregister(void *arg)
 	T_ASSERT_EQ(atomic_load_explicit(&slow->left, memory_order_acquire), 1);
 }
 
-/* Also when the barrier is served in the handler's own wait. */
+/* Also when the barrier is served in the handler's own wait, and when another handler runs on top of it. */
 static void
-slow_check(bool serve)
+slow_check(bool serve, bool nested)
 {
-	struct slow slow = { .serve = serve };
+	struct slow slow = { .serve = serve }, above = { .serve = serve };
 	struct crew_job job;
 	uint64_t early;
 
 	slow.ipi = ipi_register(slow_handler, &slow);
+	above.ipi = ipi_register(slow_handler, &above);
 	ipi_trigger(slow.ipi, ipi_last_cpu());
 	T_ASSERT(test_wait_at_least(&slow.inside, 1));
+	if (nested) {
+		ipi_trigger(above.ipi, ipi_last_cpu());
+		T_ASSERT(test_wait_at_least(&above.inside, 1));
+	}
 	crew_start(&job, cpu_lookup(0), PRI_KERNEL, slow_unregister, &slow);
 	kthread_sleep_ns(30000000);
 	early = atomic_load_explicit(&job.done, memory_order_acquire);
+	atomic_store_explicit(&above.release, 1, memory_order_release);
+	kthread_sleep_ns(5000000);
+	early |= atomic_load_explicit(&job.done, memory_order_acquire);
 	atomic_store_explicit(&slow.release, 1, memory_order_release);
 	crew_join(&job);
+	ipi_unregister(above.ipi);
 	T_ASSERT_EQ(early, 0);
 }
 
@@ -324,8 +338,9 @@ TEST_CASE(xcall_ipi, unregister_waits_for_the_handler)
 		test_skip("needs another CPU");
 		return;
 	}
-	slow_check(false);
-	slow_check(true);
+	slow_check(false, false);
+	slow_check(true, false);
+	slow_check(true, true);
 }
 
 /* --- messages --------------------------------------------------------------------------------------------- */

@@ -152,7 +152,7 @@ stall_wait(void *arg)
 struct stall_lines {
 	const struct stall_waiter *waiter;
 	unsigned of; /* whose report it is */
-	unsigned begun[2], foreign;
+	unsigned begun[2], standings[2], foreign;
 };
 
 /* Which of the two a line belongs to, by its function or the CPU that it is about. */
@@ -177,6 +177,8 @@ stall_read_line(const char *line, void *arg)
 		    lines->waiter[i].target->ci_index);
 	if (strncmp(line, about[1 - lines->of], strlen(about[0])) == 0)
 		lines->foreign++;
+	lines->standings[lines->of] += strncmp(line, about[lines->of], strlen(about[0])) == 0 &&
+	    line[strlen(about[0])] == ':';
 }
 
 TEST_CASE(xcall_stall_waits, reports_of_two_waiters_do_not_interleave)
@@ -204,6 +206,9 @@ TEST_CASE(xcall_stall_waits, reports_of_two_waiters_do_not_interleave)
 	T_ASSERT(waiter[0].result == ETIMEDOUT && waiter[1].result == ETIMEDOUT);
 	overhear_foreach(stall_read_line, &lines);
 	T_ASSERT(lines.begun[0] != 0 && lines.begun[1] != 0);
+	/* One of its own a report, and none of the other's. */
+	T_ASSERT_EQ(lines.standings[0], lines.begun[0]);
+	T_ASSERT_EQ(lines.standings[1], lines.begun[1]);
 	T_ASSERT_EQ(lines.foreign, 0);
 }
 
@@ -357,11 +362,11 @@ stall_fill(void (*func)(void *), struct cpu_info *on, struct cpu_info *arg)
 TEST_CASE(xcall_stall_waits, threads_without_room_are_reported)
 {
 	stall_fill(stall_post_one_more, cpu_lookup(0), cpu_lookup(0));
-	T_ASSERT(overhear_has("xcall: CPU 0, thread crew/0, waits for 0."));
+	T_ASSERT(overhear_has("xcall: CPU 0, thread crew/0, waits for "));
 	if (ncpu == 1)
 		return;
 	stall_fill(stall_call_barrier, cpu_lookup(ncpu - 1), cpu_lookup(0));
-	T_ASSERT(overhear_has("xcall: CPU 0, thread xcall/0, waits for 0."));
+	T_ASSERT(overhear_has("xcall: CPU 0, thread xcall/0, waits for "));
 }
 
 static void

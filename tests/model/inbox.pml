@@ -7,7 +7,8 @@
  * CALLERS - 1 post ROUNDS times, with interrupts on or off, and let it go or wait.  What they post: a call to any one CPU, of
  * either level, by slot or by descriptor (BY_SLOT: never that), whose function does nothing.  WIDE: caller 0 calls all, the
  * others hard ones.  CALLING: a hard call whose function makes a hard call to the next CPU and waits; RING: the same to
- * the next CPU, all with interrupts off.  ORDER: POSTS hard calls in a row to the last CPU, and nobody waits.
+ * the next CPU, all with interrupts off.  HANDED: two hard calls to the last CPU, the second one's function waits for
+ * the first, which somebody else has posted.  ORDER: POSTS hard calls in a row to the last CPU, and nobody waits.
  *
  * The interrupt line is a local APIC's: one request can be in service and one wait (irr).  ONE_LATCH: a request that comes while
  * one is in service is dropped.  LEVEL_LINE: the word itself is the line, and only `in service` keeps it from interrupting.
@@ -27,7 +28,7 @@
 #ifndef DEPTH
 #define DEPTH 3
 #endif
-#if defined(CALLING) || defined(RING)
+#if defined(CALLING) || defined(RING) || defined(HANDED)
 #define NESTING
 #define BY_SLOT
 #define JOBS (2 * CALLERS * ROUNDS)
@@ -221,6 +222,10 @@ choose:	atomic {
 		:: by_descriptor = true
 		:: by_descriptor = false
 		fi;
+#elif defined(HANDED)
+		/* Caller 0's is job 0. */
+		me == 0 || jobs != 0 ->
+		set = BIT(CPUS - 1);
 #elif defined(RING)
 		set = BIT((me + 1) % CPUS); off = true; wait = true;
 #else
@@ -268,7 +273,9 @@ choose:	atomic {
 		fi;
 #endif
 #endif
-#ifdef NESTING
+#ifdef HANDED
+		new_call(set, HARD, (me == 0 -> 0 : 2), false);
+#elif defined(NESTING)
 		new_call(set, HARD, 1, false);
 #else
 		new_call(set, l, 0, by_descriptor);
@@ -498,6 +505,11 @@ begin:	atomic {	/* xc_run_job */
 		assert(depth < DEPTH);
 		stack_job[depth] = now;
 		now = 0;
+#ifdef HANDED
+		stack_wait[depth] = 0;
+		depth++;
+		goto spin;
+#endif
 		set = BIT((me + 1) % CPUS);
 		new_call(set, HARD, 0, false);
 		posted[me] = call[mine].order

@@ -23,7 +23,7 @@ SIM_SHIM = -I$(SIM)/shim -Wno-maybe-uninitialized
 
 SIM_OBJECT = $(patsubst %.c,$(SIM_DIR)/%.o,$(1))
 SIM_OBJECTS = $(call SIM_OBJECT,$(SIM_KERNEL_SOURCES) $(SIM_SCENARIO_SOURCES) $(SIM_TEST_SOURCES) $(SIM_MACHINE_SOURCES) $(SIM_HOST_SOURCES)) \
-	$(SIM_DIR)/switch.o $(SIM_DIR)/ksyms.o
+	$(SIM_DIR)/switch.o
 SIM_HELP = $(SIM_DIR)/help.a
 SIM_XCALL_OBJECTS = $(call SIM_OBJECT,$(SIM_XCALL_SOURCES))
 
@@ -41,20 +41,14 @@ $(SIM_DIR)/switch.o: kernel/x86/switch.asm
 	@mkdir -p $(@D)
 	@$(NASM) -f elf64 -g -F dwarf -Dmachine_switch=vcpu_switch_stack -Dmachine_thread_begin=vcpu_begin -o $@ $<
 
-$(SIM_DIR)/ksyms.o: kernel/ksyms_table.py
-	@mkdir -p $(@D)
-	@$(PYTHON) $< < /dev/null > $(@:.o=.s)
-	@$(HOSTCC) -c -o $@ $(@:.o=.s)
-
 $(SIM_HELP): $(call SIM_OBJECT,$(SIM_HELP_SOURCES))
 	@rm -f $@
 	@ar rcs $@ $^
 
-SIM_LINK = $(HOSTCC) -no-pie -z noexecstack -Wl,-T,tests/host/vcpu/sets.ld
-
-$(SIM_DIR)/xcall-sim: $(SIM_OBJECTS) $(SIM_XCALL_OBJECTS) $(SIM_HELP)
+# Linked twice: the symbol table of the first goes into the second.
+$(SIM_DIR)/xcall-sim: $(SIM_OBJECTS) $(SIM_XCALL_OBJECTS) $(SIM_HELP) $(SIM)/link
 	@echo "  simld $@"
-	@$(SIM_LINK) -o $@ $^
+	@$(SIM)/link '$(HOSTCC)' $@ $(SIM_OBJECTS) $(SIM_XCALL_OBJECTS) $(SIM_HELP)
 
 -include $(patsubst %.o,%.d,$(SIM_OBJECTS) $(SIM_XCALL_OBJECTS) $(call SIM_OBJECT,$(SIM_HELP_SOURCES)))
 
@@ -78,7 +72,7 @@ $(SIM_DIR)/objects: $(SIM_DIR)/xcall-sim
 	@echo $(SIM_OBJECTS) $(SIM_XCALL_OBJECTS) $(SIM_HELP) > $@
 
 sim-bugs: $(SIM_DIR)/objects ## seeded bugs in a copy of xcall/: the simulator must find each within 2000 seeds
-	@$(SIM)/hunt --build $(SIM_DIR) --objects $< --jobs $(SIM_JOBS) --link '$(SIM_LINK)' \
-		--cc '$(HOSTCC) $(SIM_SHIM) -DSIM_LAYER=2 $(SIM_NAMES) $(SIM_CFLAGS) -Wno-unused' $(BUGS)
+	@$(SIM)/hunt --build $(SIM_DIR) --objects $< --jobs $(SIM_JOBS) --cc '$(HOSTCC)' \
+		--flags '$(SIM_SHIM) -DSIM_LAYER=2 $(SIM_NAMES) $(SIM_CFLAGS) -Wno-unused' $(BUGS)
 
 .PHONY: sim sim-all sim-bugs $(SIM_SMALLEST:%=sim-all-%)

@@ -8,7 +8,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "boot/boot.h"
@@ -16,11 +15,11 @@
 #include "kernel/clock.h"
 #include "kernel/console.h"
 #include "kernel/cpu.h"
-#include "kernel/kmem.h"
 #include "kernel/kthread.h"
 #include "kernel/panic.h"
 #include "kernel/sched.h"
 #include "kernel/timer.h"
+#include "tests/host/vcpu/memory.h"
 #include "tests/host/vcpu/runtime.h"
 #include "tests/kernel/test.h"
 #include "xcall/xcall.h"
@@ -50,17 +49,6 @@ main_put(char c)
 static struct console_device main_console = { .name = "stdout", .put = main_put };
 
 /* --- bring-up, in the order of kernel/main/main.c --------------------------------------------------------- */
-
-static void
-main_init_memory(void)
-{
-	char *memory = mmap(NULL, VCPU_MEMORY_BYTES, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (memory == MAP_FAILED)
-		panic("no memory from the host");
-	kmem_add((uintptr_t)memory, (uintptr_t)memory + VCPU_MEMORY_BYTES);
-}
 
 static void
 main_attach(struct cpu_info *ci)
@@ -111,7 +99,7 @@ main_boot(void)
 {
 	console_attach(&main_console);
 	clock_init(RUNTIME_HZ);
-	main_init_memory();
+	memory_init();
 	vcpu_init_stacks();
 	for (unsigned i = 0; i < main_cpus; i++)
 		main_attach(&main_cpu[i]);

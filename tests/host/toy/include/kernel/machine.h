@@ -1,0 +1,9 @@
+/*
+ * For tests/kernel/ only.
+ */
+#ifndef TESTS_HOST_TOY_INCLUDE_KERNEL_MACHINE_H
+#define TESTS_HOST_TOY_INCLUDE_KERNEL_MACHINE_H
+
+#include "cpu.h"
+
+#endif

@@ -1,0 +1,182 @@
+/*
+ * Every context that code can stand in.
+ */
+#include "tests/kernel/context.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "kernel/cpu.h"
+#include "kernel/intr.h"
+#include "kernel/softint.h"
+#include "kernel/spinlock.h"
+#include "tests/kernel/calls.h"
+#include "tests/kernel/test.h"
+#include "xcall/xc_internal.h"
+
+/* What the handlers run; one at a time. */
+static struct {
+	void (*func)(void *);
+	void *arg;
+	struct cpu_info *ci;
+	_Atomic uint64_t asked, done;
+} context_request;
+
+static struct spinlock context_lock = SPINLOCK_INIT("context");
+static const char *const context_names[CONTEXTS] = { "a thread", "a thread with a spinlock held",
+	"a thread with preemption off", "a thread with interrupts off", "a soft interrupt",
+	"a hard interrupt", "an NMI", "a low-priority function", "bring-up" };
+
+const char *
+context_name(enum context context)
+{
+	return context_names[context];
+}
+
+static void
+context_serve(void)
+{
+	context_request.func(context_request.arg);
+	atomic_store_explicit(&context_request.done, 1, memory_order_release);
+}
+
+static void
+context_soft(void *arg __attribute__((unused)))
+{
+	context_serve();
+}
+
+static void
+context_hard(void *arg __attribute__((unused)), struct trapframe *frame __attribute__((unused)))
+{
+	context_serve();
+}
+
+static bool
+context_nmi(struct trapframe *frame __attribute__((unused)))
+{
+	if (context_request.ci != curcpu() ||
+	    atomic_exchange_explicit(&context_request.asked, 0, memory_order_acquire) == 0)
+		return false;
+	context_serve();
+	return true;
+}
+
+static void
+context_low(void *arg1 __attribute__((unused)), void *arg2 __attribute__((unused)))
+{
+	context_serve();
+}
+
+static void
+context_by_softint(void)
+{
+	void *cookie = softint_establish(SOFTINT_SERIAL, context_soft, NULL);
+
+	if (cookie == NULL)
+		return;
+	softint_schedule(cookie);
+	softint_disestablish(cookie);
+}
+
+static void
+context_by_interrupt(void)
+{
+	machine_send_ipi(curcpu(), test_vector(context_hard));
+	(void)calls_spin_until(&context_request.done, 1);
+}
+
+static void
+context_by_nmi(void)
+{
+	static bool established;
+
+	if (!established)
+		nmi_establish(context_nmi);
+	established = true;
+	atomic_store_explicit(&context_request.asked, 1, memory_order_release);
+	(void)!machine_send_nmi(curcpu());
+	(void)calls_spin_until(&context_request.done, 1);
+}
+
+void
+context_set_target(struct cpu_info *ci, bool target)
+{
+	uint64_t bit = UINT64_C(1) << ci->ci_index % 64;
+	_Atomic uint64_t *word = &xc_targets.t_set[ci->ci_index / 64];
+
+	if (target && (atomic_fetch_or_explicit(word, bit, memory_order_release) & bit) == 0)
+		atomic_fetch_add_explicit(&xc_targets.t_count, 1, memory_order_relaxed);
+	if (!target && (atomic_fetch_and_explicit(word, ~bit, memory_order_release) & bit) != 0)
+		atomic_fetch_sub_explicit(&xc_targets.t_count, 1, memory_order_relaxed);
+}
+
+static void
+context_early(void)
+{
+	struct cpu_info *ci;
+
+	CPU_INFO_FOREACH(ci)
+		context_set_target(ci, false);
+	context_serve();
+	CPU_INFO_FOREACH(ci)
+		context_set_target(ci, true);
+}
+
+/* In a thread, which some of its states keep from being switched. */
+static void
+context_in_thread(enum context context)
+{
+	bool intr;
+
+	switch (context) {
+	case CONTEXT_SPINLOCK:
+		spinlock_enter(&context_lock);
+		context_serve();
+		spinlock_exit(&context_lock);
+		break;
+	case CONTEXT_NOPREEMPT:
+		kpreempt_disable();
+		context_serve();
+		kpreempt_enable();
+		break;
+	case CONTEXT_INTR_OFF:
+		intr = machine_intr_disable();
+		context_serve();
+		machine_intr_restore(intr);
+		break;
+	default:
+		context_serve();
+		break;
+	}
+}
+
+bool
+context_run(enum context context, void (*func)(void *), void *arg)
+{
+	context_request.func = func;
+	context_request.arg = arg;
+	context_request.ci = curcpu();
+	atomic_store_explicit(&context_request.done, 0, memory_order_relaxed);
+	switch (context) {
+	case CONTEXT_SOFTINT:
+		context_by_softint();
+		break;
+	case CONTEXT_HARDIRQ:
+		context_by_interrupt();
+		break;
+	case CONTEXT_NMI:
+		context_by_nmi();
+		break;
+	case CONTEXT_FUNCTION:
+		(void)xc_wait(xc_unicast(0, context_low, NULL, NULL, curcpu()));
+		break;
+	case CONTEXT_EARLY:
+		context_early();
+		break;
+	default:
+		context_in_thread(context);
+		break;
+	}
+	return atomic_load_explicit(&context_request.done, memory_order_acquire) != 0;
+}
