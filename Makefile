@@ -166,7 +166,7 @@ TIER = ci
 test-boot: all iso ## boot the matrix in tests/console/ and judge each boot
 	@$(PYTHON) -m pytest -p no:cacheprovider -n 2 -q tests/console --tier $(TIER) --build $(BUILD)
 
--include tests/lint/lint.mk tests/host/host.mk tests/host/vcpu/vcpu.mk tests/model/model.mk
+-include tests/lint/lint.mk tests/host/host.mk tests/host/vcpu/vcpu.mk tests/host/toy/toy.mk tests/model/model.mk
 
 ## Other
 

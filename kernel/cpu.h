@@ -41,6 +41,7 @@ struct cpu_info {
 	unsigned ci_package_id;   /* c: place in the machine, as the CPU tells it; */
 	unsigned ci_core_id;      /* c: in the package */
 	unsigned ci_smt_id;       /* c: in the core */
+	unsigned ci_nthreads;     /* s: bound to this CPU (list lock of kthread.c) */
 	struct lwp *ci_curlwp;    /* o: the running thread */
 	unsigned ci_spin_depth;   /* o: spinlocks held (spinlock.h) */
 	bool ci_spin_intr;        /* o: interrupts were on before the first of them */
@@ -53,9 +54,8 @@ struct cpu_info {
 	unsigned ci_nopreempt;          /* o: kpreempt_disable() depth */
 	_Atomic bool ci_resched;        /* s: a better thread is ready (sched.c) */
 	_Atomic bool ci_online;         /* s: takes part (cpu.c) */
-	struct sched_cpu *ci_sched;     /* c: run queues (sched.c) */
-	unsigned ci_nthreads;           /* s: bound to this CPU (list lock of kthread.c) */
 	bool ci_closed;                 /* s: takes no new threads (list lock of kthread.c) */
+	struct sched_cpu *ci_sched;     /* c: run queues (sched.c) */
 	struct timer_cpu *ci_timer;     /* c: samples of the local timer (timer.c) */
 	struct callout_cpu *ci_callout; /* c: what is to run later (callout.c) */
 	void *ci_xcall;                 /* c: opaque: the cross-call subsystem's state */

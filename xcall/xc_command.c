@@ -196,18 +196,17 @@ static int
 xc_command_stall(int argc, char **argv)
 {
 	struct xc_stall_settings set;
-	uint64_t warn_ms, panic_ms;
+	uint64_t warn_ms = 0, panic_ms = 0;
 
+	if (argc != 0 &&
+	    (argc != 2 || !xc_command_number(argv[0], XC_COMMAND_MS_MAX, &warn_ms) ||
+		!xc_command_number(argv[1], XC_COMMAND_MS_MAX, &panic_ms)))
+		return EINVAL;
 	xc_stall_settings(&set);
-	if (argc == 2) {
-		if (!xc_command_number(argv[0], XC_COMMAND_MS_MAX, &warn_ms) ||
-		    !xc_command_number(argv[1], XC_COMMAND_MS_MAX, &panic_ms))
-			return EINVAL;
+	if (argc != 0) {
 		xc_stall_config(warn_ms * XC_COMMAND_NS_PER_MS, panic_ms * XC_COMMAND_NS_PER_MS,
 		    set.resend, set.nmi);
 		xc_stall_settings(&set);
-	} else if (argc != 0) {
-		return EINVAL;
 	}
 	printf(
 	    "A wait reports after %lu ms, panics after %lu ms (0: never); announces again: %s; asks by NMI: %s\n",

@@ -56,7 +56,8 @@ xc_intr_self(void)
 	return xc_cpu_lookup(curcpu()->ci_index);
 }
 
-void
+/* Runs what is in the inbox of that level until it is empty: context of the level. */
+static void
 xc_intr_drain(struct xc_cpu *xc, enum xc_level level)
 {
 	struct xc_job job;

@@ -25,8 +25,6 @@ void xc_intr_notify_lazy(struct xc_cpu *target, enum xc_level level);
 /* In the spins of xcall/: serves the CPU's own hard calls and ipi(9) messages when interrupts are off and no spinlock is held.
  * Any context but NMI. */
 void xc_intr_poll(void);
-/* Runs what is in the inbox of that level until it is empty: context of the level. */
-void xc_intr_drain(struct xc_cpu *, enum xc_level);
 /* Serves every level but the low one, now and on this CPU: on its way out.  Thread, interrupts on. */
 void xc_intr_drain_all(struct xc_cpu *);
 

@@ -5,7 +5,7 @@
  * any moment, so what was read of it counts only if its state, looked at before and after, is that of the same live
  * call.  What a CPU runs is read from its stacks of records (xc_run.c), which change under the look; so a standing is
  * that of a moment, and "finished, acknowledgement unseen" is also what a call shows in the instant between
- * its claim and its record.  That is no matter where something has stood still for seconds.
+ * its claim and its record; who reports a stall looks twice.
  */
 #include "xcall/xc_look.h"
 
@@ -254,7 +254,8 @@ xc_text_age(uint64_t cycles)
 	return now > cycles ? clock_cycles_to_ns(now - cycles) : 0;
 }
 
-void
+/* "since 12.300 s (5.012 s ago)": time since boot, of a moment in cycles. */
+static void
 xc_text_add_since(struct xc_text *text, uint64_t cycles)
 {
 	uint64_t age = xc_text_age(cycles), now = clock_ns();
@@ -366,6 +367,8 @@ xc_text_add_standing(
 		xc_text_add(text, "finished, acknowledgement unseen");
 		break;
 	case XC_STAND_OVER:
+		xc_text_add(text, "finished");
+		break;
 	case XC_STANDS:
 		break;
 	}

@@ -62,12 +62,11 @@ struct xc_text {
 };
 void xc_text_clear(struct xc_text *);
 void xc_text_add(struct xc_text *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* "5.012 s"; "since 12.300 s (5.012 s ago)": time since boot, of a moment in cycles. */
+/* "5.012 s". */
 void xc_text_add_ns(struct xc_text *, uint64_t ns);
-void xc_text_add_since(struct xc_text *, uint64_t cycles);
 /* "call 0x40003 of CPU 3: func+0, hard, posted 5.012 s ago". */
 void xc_text_add_view(struct xc_text *, const struct xc_view *);
-/* "running this since ..." and so on; nothing for XC_STAND_OVER. */
+/* "running this since ..." and so on. */
 void xc_text_add_standing(struct xc_text *, const struct xc_cpu *, const struct xc_standing *);
 /* "func+0 (low) since ...", and what it waits or sleeps for. */
 void xc_text_add_top(struct xc_text *, const struct xc_cpu *, const struct xc_standing *);

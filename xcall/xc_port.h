@@ -1,24 +1,26 @@
 /*
- * Door 2: everything that xcall/ asks of the kernel around it.  README.md goes through it for who ports.
- *
- *  1. CPUs: struct cpu_info with ci_index (dense from 0), ci_spin_depth, ci_intr_count, ci_xcall (ours); curcpu(),
- *     cpu_lookup(), cpu_online(), CPU_INFO_FOREACH(); ncpu, constant before the first xc_init_cpu(); MAXCPUS; cpu_distance().
- *  2. Sets of CPUs: struct cpuset, cpuset_add() and its like.
- *  3. Threads that never change their CPU: lwp_t with l_name, l_cpu, l_blocked_on and l_xcall (ours), curlwp,
- *     kthread_create() at PRI_XCALL, the top; kthread_sleep_ns(); kthread_foreach(), which frees none.
- *  4. mutex(9) at IPL_HIGH, which keeps interrupts off and may be taken in them; condvar(9) on such a
- *     mutex, with cv_broadcast() legal wherever the mutex is.
- *  5. Adaptive mutexes are seen, not used: mutex_held_count(), mutex_owner(), l_blocked_on.
- *  6. Where the caller stands: xcp_unsleepable(), xcp_context(), cpu_nmi_p(), cpu_intr_p(), cpu_softintr_p().
+ * Door 2: all that xcall/ asks of the kernel around it.  README.md says what each must do, by the
+ * same numbers; tests/host/toy/include/kernel/ has the prototypes.
+ *  1. struct cpu_info: ci_index, ci_apicid, ci_curlwp, ci_spin_depth, ci_intr_depth, ci_nopreempt,
+ *     ci_intr_count[CPU_VECTORS] (atomic), ci_xcall (ours); curcpu(), cpu_lookup(), cpu_online(),
+ *     cpu_distance(), CPU_INFO_FOREACH(); ncpu, MAXCPUS, CACHE_LINE_BYTES.
+ *  2. struct cpuset: cs_word[CPUSET_WORDS]; CPUSET_END; cpuset_zero(), _add(), _remove(), _has(),
+ *     _empty(), _first(), _next().
+ *  3. lwp_t: l_name[LWP_NAME_BYTES], l_cpu, l_base_pri, l_blocked_on (atomic), l_xcall (ours);
+ *     kthread_create(), _sleep_ns(), _foreach(); curlwp, PRI_XCALL, PRI_IDLE, KTHREAD_ flags.
+ *  4. kmutex_t: mtx_name; mutex_init(), _enter(), _exit(); MUTEX_DEFAULT, IPL_HIGH; kcondvar_t;
+ *     cv_init(), _wait(), _timedwait(), _broadcast().
+ *  5. mutex_held_count(), mutex_owner(), l_blocked_on: adaptive mutexes are seen, not used.
+ *  6. cpu_nmi_p(), cpu_intr_p(), cpu_softintr_p(); xcp_unsleepable(), xcp_context().
  *  7. machine_intr_disable(), _restore(), _enabled(); kpreempt_disable(), _enable(); xcp_pause().
- *  8. Interrupts: INTR_VECTOR_XCALL, above the timer's, intr_establish(); intr_enter(), intr_leave();
- *     intr_establish_exit(); xcp_send_call().
- *  9. NMIs: nmi_establish(); xcp_send_nmi(), which a CPU may also send itself.
- * 10. softint(9).
- * 11. Time: machine_cycles(); clock_ns(), which never steps back; clock_cycles_to_ns().
- * 12. kmem_boot_alloc(), for xc_init_cpu() only.
- * 13. evcnt(9), panic(), panic_stop_here(), KASSERTMSG(), printf(), vsnprintf(), errno values; COMMAND() of the monitor.
- *     For reports: ksyms_format(), machine_backtrace(), spinlock_wanted(), machine_hypervisor().
+ *  8. intr_establish(), intr_enter(), intr_leave(), intr_establish_exit(); intr_hook_t,
+ *     struct trapframe (opaque), INTR_VECTOR_XCALL; xcp_send_call().
+ *  9. nmi_establish(), xcp_send_nmi().
+ * 10. softint_establish(), _schedule(); SOFTINT_MPSAFE, SOFTINT_ and IPL_SOFT: four levels each.
+ * 11. clock_ns(), machine_cycles(), clock_cycles_to_ns(). 12. kmem_boot_alloc().
+ * 13. panic(), panic_stop_here(), KASSERT(), KASSERTMSG(); evcnt_attach_dynamic(), _increment();
+ *     printf(), snprintf(), vsnprintf(); EBUSY and its like; ksyms_format(), spinlock_wanted() with
+ *     their sizes of text; machine_backtrace(), machine_hypervisor().
  */
 #ifndef XCALL_XC_PORT_H
 #define XCALL_XC_PORT_H
@@ -41,11 +43,10 @@
 struct xcp_context {
 	unsigned nopreempt; /* depth of preemption off */
 	unsigned spinlocks; /* held by this CPU */
-	unsigned mutexes;   /* adaptive ones, held by this thread */
+	unsigned mutexes;   /* adaptive ones, held by this thread; in bring-up there is none yet */
 	bool intr_on;
 };
 
-/* During bring-up there is no thread yet. */
 static inline struct xcp_context
 xcp_context(void)
 {
@@ -89,7 +90,7 @@ xcp_send_call(struct cpu_info *ci)
 	machine_send_ipi(ci, INTR_VECTOR_XCALL);
 }
 
-/* A LAPIC that stays busy has lost nothing: the request word is set, and a resend comes with the stall's report. */
+/* One that cannot be sent is not lost: its word is set, a stall's report sends it again. */
 static inline void
 xcp_send_nmi(struct cpu_info *ci)
 {

@@ -298,7 +298,7 @@ xc_stall_flush(struct xc_text *text)
 
 /* What is known of a CPU without its help. */
 static void
-xc_stall_print_cpu(const struct xc_suspect *suspect, uint64_t passed)
+xc_stall_print_cpu(const struct xc_suspect *suspect, const struct xc_view *call, uint64_t passed)
 {
 	const struct cpu_info *ci = suspect->s_cpu->x_ci;
 	uint64_t interrupts = xc_look_interrupts(ci) - suspect->s_interrupts;
@@ -306,14 +306,12 @@ xc_stall_print_cpu(const struct xc_suspect *suspect, uint64_t passed)
 	struct xc_standing top = { .t_stand = XC_STAND_OVER };
 	char lock[SPINLOCK_TEXT_BYTES];
 
-	if (suspect->s_standing.t_stand != XC_STAND_OVER) {
+	if (call != NULL) {
 		xc_text_add(text, "  CPU %u: ", ci->ci_index);
 		xc_text_add_standing(text, suspect->s_cpu, &suspect->s_standing);
 		xc_stall_flush(text);
 	}
-	/* Of a call that is known the standing says it. */
-	for (unsigned level = 0; level < XC_LEVELS && suspect->s_standing.t_stand == XC_STAND_OVER;
-	     level++) {
+	for (unsigned level = 0; level < XC_LEVELS && call == NULL; level++) {
 		if (!xc_look_top(suspect->s_cpu, (enum xc_level)level, &top))
 			continue;
 		xc_text_add(text, "  CPU %u runs ", ci->ci_index);
@@ -368,6 +366,7 @@ xc_stall_print_rest(const struct xc_case *case_)
 static void
 xc_stall_print(struct xc_stall *stall, const struct xc_case *case_, uint64_t now)
 {
+	struct xc_suspect *suspect;
 	uint64_t passed;
 
 	xc_stall_headline(&xc_stall_report.headline, stall, case_, now);
@@ -378,8 +377,13 @@ xc_stall_print(struct xc_stall *stall, const struct xc_case *case_, uint64_t now
 	xc_stall_announce(case_->c_call);
 	passed = xc_stall_pause(case_);
 	for (unsigned i = 0; i < xc_stall_report.nsuspects; i++) {
-		xc_stall_print_cpu(&xc_stall_report.suspect[i], passed);
-		xc_stall_print_answer(&xc_stall_report.suspect[i], passed);
+		suspect = &xc_stall_report.suspect[i];
+		/* It may have been about to enter its record. */
+		if (suspect->s_standing.t_stand == XC_STAND_UNSEEN)
+			xc_look_target(
+			    case_->c_call, suspect->s_cpu->x_ci->ci_index, &suspect->s_standing);
+		xc_stall_print_cpu(suspect, case_->c_call, passed);
+		xc_stall_print_answer(suspect, passed);
 	}
 	xc_stall_print_rest(case_);
 }

@@ -51,7 +51,7 @@ xc_stats_init_cpu(struct xc_cpu *xc)
 	xc->x_figures = kmem_boot_alloc(sizeof(*xc->x_figures));
 }
 
-enum xc_class
+static enum xc_class
 xc_stats_class(enum xc_level level)
 {
 	return level == XC_LEVEL_LOW ? XC_CLASS_LOW

@@ -16,7 +16,6 @@ struct xc_slot;
 
 void xc_stats_init(void);
 void xc_stats_init_cpu(struct xc_cpu *);
-enum xc_class xc_stats_class(enum xc_level);
 /* A call was posted; a post found no room; a wait was due for a report, or announced a call again: by this CPU. */
 void xc_stats_post(struct xc_cpu *self, enum xc_level);
 void xc_stats_full(struct xc_cpu *self, enum xc_level);

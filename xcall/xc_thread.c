@@ -226,8 +226,7 @@ xc_thread_sleep_slot(struct xc_cpu *xc, bool wide, struct xc_stall *stall)
 	do {
 		mutex_enter(&xc->x_wait_lock);
 		while (!(room = xc_slot_room(xc, XC_LEVEL_LOW, wide)) && now < stall->l_next_ns) {
-			(void)!cv_timedwait(
-			    &xc->x_freed, &xc->x_wait_lock, stall->l_next_ns - now);
+			(void)!cv_timedwait(&xc->x_freed, &xc->x_wait_lock, stall->l_next_ns - now);
 			now = clock_ns();
 		}
 		mutex_exit(&xc->x_wait_lock);

@@ -150,7 +150,7 @@ xc_wait_announce(unsigned cpu, void *arg)
 	machine_intr_restore(intr);
 }
 
-void
+static void
 xc_event_announce(const struct xc_event *event)
 {
 	if (event->e_slot != NULL)

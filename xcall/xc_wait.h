@@ -26,8 +26,6 @@ int xc_event_result(const struct xc_event *);
 bool xc_event_want(const struct xc_event *);
 /* The wait of that level, until the deadline (clock_ns(), XC_FOREVER); 0, ECANCELED, ETIMEDOUT. */
 int xc_event_wait(const struct xc_event *, uint64_t deadline_ns, const char *who);
-/* Tells the targets that have not begun once more.  Any context but NMI. */
-void xc_event_announce(const struct xc_event *);
 /* Panics when the caller may not wait for a call of that level. */
 void xc_wait_assert(const char *who, enum xc_level);
 void xc_wait_init(void);

@@ -6,15 +6,13 @@
 #include <stddef.h>
 
 #include "kernel/clock.h"
-#include "kernel/kthread.h"
-#include "kernel/panic.h"
-#include "tests/kernel/test.h"
+#include "kernel/cpu.h"
+#include "kernel/ipl.h"
+#include "kernel/lwp.h"
+#include "tests/kernel/crew.h"
 
 /* A hang detector: an emulated CPU on a loaded host can lose seconds, never a minute. */
 #define CALLS_HANG_NS 60000000000ull
-
-static const char *const calls_names[XC_LEVELS] = { "low", "softclock", "softbio", "softnet",
-	"softserial", "hard", "NMI" };
 
 unsigned
 calls_flags(enum xc_level level)
@@ -35,12 +33,6 @@ calls_flags(enum xc_level level)
 	default:
 		return XC_NMI;
 	}
-}
-
-const char *
-calls_name(enum xc_level level)
-{
-	return calls_names[level];
 }
 
 static bool
@@ -141,7 +133,7 @@ probe_right(const struct probe *probe, uint64_t n, uint64_t each)
 	return right;
 }
 
-/* --- latches and deaf CPUs ------------------------------------------------------------------------------ */
+/* --- latches -------------------------------------------------------------------------------------------- */
 
 void
 latch_hold(void *arg1, void *arg2 __attribute__((unused)))
@@ -157,42 +149,6 @@ void
 latch_open(struct latch *latch)
 {
 	atomic_store_explicit(&latch->open, 1, memory_order_release);
-}
-
-static void
-deaf_thread(void *arg)
-{
-	struct deaf *deaf = arg;
-	bool intr = machine_intr_disable();
-
-	atomic_store_explicit(&deaf->begun, 1, memory_order_release);
-	while (atomic_load_explicit(&deaf->stop, memory_order_acquire) == 0)
-		machine_pause();
-	machine_intr_restore(intr);
-}
-
-void
-deaf_begin(struct deaf *deaf, struct cpu_info *ci)
-{
-	KASSERTMSG(ci != curcpu(), "nobody would end it");
-	atomic_store_explicit(&deaf->begun, 0, memory_order_relaxed);
-	atomic_store_explicit(&deaf->stop, 0, memory_order_relaxed);
-	crew_start(&deaf->job, ci, PRI_KTHREAD, deaf_thread, deaf);
-	if (!test_wait_at_least(&deaf->begun, 1))
-		test_fail(__FILE__, __LINE__, "a thread runs within a minute");
-}
-
-void
-deaf_stop(struct deaf *deaf)
-{
-	atomic_store_explicit(&deaf->stop, 1, memory_order_release);
-}
-
-void
-deaf_end(struct deaf *deaf)
-{
-	deaf_stop(deaf);
-	crew_join(&deaf->job);
 }
 
 /* --- waiting -------------------------------------------------------------------------------------------- */

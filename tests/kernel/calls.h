@@ -1,5 +1,5 @@
 /*
- * Cross calls for tests: every level by number, functions that look at where they run, CPUs that do not answer.
+ * Cross calls for tests: every level by number, functions that look at where they run, functions that stay.
  */
 #ifndef TESTS_KERNEL_CALLS_H
 #define TESTS_KERNEL_CALLS_H
@@ -8,13 +8,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "tests/kernel/crew.h"
 #include "xcall/xc_ticket.h"
 #include "xcall/xcall.h"
 
-/* The flags of a level, and its name for reports. */
+/* The flags of a level. */
 unsigned calls_flags(enum xc_level);
-const char *calls_name(enum xc_level);
 /* Whether the caller stands where a function of that level does.  Any context; prints nothing. */
 bool calls_context_is(enum xc_level);
 /* The CPU that follows, around; the last one. */
@@ -45,17 +43,6 @@ struct latch {
 
 void latch_hold(void *latch, void *unused);
 void latch_open(struct latch *);
-
-/* A CPU that runs with interrupts off until told otherwise; another one than the caller's. */
-struct deaf {
-	struct crew_job job;
-	_Atomic uint64_t begun, stop;
-};
-
-void deaf_begin(struct deaf *, struct cpu_info *);
-/* It hears again; its thread has ended too, for which nothing may stand on the CPU. */
-void deaf_stop(struct deaf *);
-void deaf_end(struct deaf *);
 
 /* Waits for that many of the tickets, all 0. */
 bool calls_wait_all(const uint64_t *where, unsigned n);

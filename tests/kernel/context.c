@@ -18,20 +18,11 @@
 static struct {
 	void (*func)(void *);
 	void *arg;
-	struct cpu_info *ci;
-	_Atomic uint64_t asked, done;
+	_Atomic(struct cpu_info *) nmi; /* whose NMI is to serve it; NULL */
+	_Atomic uint64_t done;
 } context_request;
 
 static struct spinlock context_lock = SPINLOCK_INIT("context");
-static const char *const context_names[CONTEXTS] = { "a thread", "a thread with a spinlock held",
-	"a thread with preemption off", "a thread with interrupts off", "a soft interrupt",
-	"a hard interrupt", "an NMI", "a low-priority function", "bring-up" };
-
-const char *
-context_name(enum context context)
-{
-	return context_names[context];
-}
 
 static void
 context_serve(void)
@@ -55,8 +46,11 @@ context_hard(void *arg __attribute__((unused)), struct trapframe *frame __attrib
 static bool
 context_nmi(struct trapframe *frame __attribute__((unused)))
 {
-	if (context_request.ci != curcpu() ||
-	    atomic_exchange_explicit(&context_request.asked, 0, memory_order_acquire) == 0)
+	struct cpu_info *self = curcpu();
+
+	/* Each CPU is shown all its NMIs: those of others see nothing but this. */
+	if (!atomic_compare_exchange_strong_explicit(
+		&context_request.nmi, &self, NULL, memory_order_acquire, memory_order_relaxed))
 		return false;
 	context_serve();
 	return true;
@@ -94,7 +88,7 @@ context_by_nmi(void)
 	if (!established)
 		nmi_establish(context_nmi);
 	established = true;
-	atomic_store_explicit(&context_request.asked, 1, memory_order_release);
+	atomic_store_explicit(&context_request.nmi, curcpu(), memory_order_release);
 	(void)!machine_send_nmi(curcpu());
 	(void)calls_spin_until(&context_request.done, 1);
 }
@@ -156,7 +150,6 @@ context_run(enum context context, void (*func)(void *), void *arg)
 {
 	context_request.func = func;
 	context_request.arg = arg;
-	context_request.ci = curcpu();
 	atomic_store_explicit(&context_request.done, 0, memory_order_relaxed);
 	switch (context) {
 	case CONTEXT_SOFTINT:

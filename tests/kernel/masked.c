@@ -27,9 +27,15 @@ masked_begin(struct masked *masked, struct cpu_info *ci)
 }
 
 void
-masked_end(struct masked *masked)
+masked_release(struct masked *masked)
 {
 	atomic_store_explicit(&masked->release, 1, memory_order_release);
+}
+
+void
+masked_end(struct masked *masked)
+{
+	masked_release(masked);
 	crew_join(&masked->job);
 }
 

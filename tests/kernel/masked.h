@@ -17,7 +17,8 @@ struct masked {
 
 /* On another CPU than the caller's; returns when its interrupts are off. */
 void masked_begin(struct masked *, struct cpu_info *);
-/* Lets interrupts on, and returns once they are. */
+/* Lets interrupts on; and returns once its thread has ended too, for which nothing may stay on the CPU. */
+void masked_release(struct masked *);
 void masked_end(struct masked *);
 
 /* A thread at the lowest priority that counts in a loop: the count stands still when its CPU does. */

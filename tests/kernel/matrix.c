@@ -24,12 +24,17 @@ static bool matrix_right; /* all that was looked at in the context */
 static uint64_t matrix_ticket[XC_ROOM_SLEEP + 1];
 static unsigned matrix_tickets;
 static struct xc_call matrix_call[2];
-static struct latch matrix_latch;
 
-static void
+void
 matrix_note(bool right)
 {
 	matrix_right = matrix_right && right;
+}
+
+bool
+matrix_is_right(void)
+{
+	return matrix_right;
 }
 
 /* --- posts ---------------------------------------------------------------------------------------------- */
@@ -330,35 +335,6 @@ matrix_run_drain(const struct matrix_op *op, enum context context)
 		matrix_note(xc_done(matrix_ticket[i]));
 }
 
-/* --- looking -------------------------------------------------------------------------------------------- */
-
-static void
-matrix_prepare_done(const struct matrix_op *op __attribute__((unused)))
-{
-	matrix_ticket[0] = xc_unicast(0, probe_run, &matrix_probe, NULL, curcpu());
-	(void)xc_wait(matrix_ticket[0]);
-	atomic_store_explicit(&matrix_latch.open, ncpu == 1, memory_order_relaxed);
-	matrix_ticket[1] = xc_unicast(0, latch_hold, &matrix_latch, NULL, calls_last_cpu());
-	if (ncpu == 1)
-		(void)xc_wait(matrix_ticket[1]);
-}
-
-static void
-matrix_run_done(const struct matrix_op *op __attribute__((unused)),
-    enum context context __attribute__((unused)))
-{
-	matrix_note(xc_done(0) && xc_done(XC_ERROR(EBUSY)) && xc_done(matrix_ticket[0]));
-	matrix_note(xc_done(matrix_ticket[1]) == (ncpu == 1));
-}
-
-static bool
-matrix_check_done(const struct matrix_op *op __attribute__((unused)),
-    enum context context __attribute__((unused)))
-{
-	latch_open(&matrix_latch);
-	return xc_wait(matrix_ticket[1]) == 0 && matrix_right;
-}
-
 /* --- CPUs that come and go ------------------------------------------------------------------------------ */
 
 static void
@@ -377,52 +353,45 @@ matrix_run_cpu_dying(const struct matrix_op *op __attribute__((unused)),
 
 /* --- the table ------------------------------------------------------------------------------------------ */
 
-#define MATRIX_OP(name_, level_, prepare_, run_, check_) \
-	const struct matrix_op matrix_##name_ = { .level = XC_LEVEL_##level_, \
-		.prepare = prepare_, \
-		.run = matrix_run_##run_, \
-		.check = matrix_check_##check_ };
-
 /* clang-format off */
-MATRIX_OP(post_low,            LOW,        NULL,                     post,           post)
-MATRIX_OP(post_soft,           SOFTSERIAL, NULL,                     post,           post)
-MATRIX_OP(post_hard,           HARD,       NULL,                     post,           post)
-MATRIX_OP(post_nmi,            NMI,        NULL,                     post,           post)
-MATRIX_OP(post_low_to_full,    LOW,        NULL,                     full,           full)
-MATRIX_OP(post_soft_to_full,   SOFTNET,    NULL,                     full,           full)
-MATRIX_OP(post_hard_to_full,   HARD,       NULL,                     hard_full,      hard_full)
-MATRIX_OP(call_post_low,       LOW,        NULL,                     call_post,      call_post)
-MATRIX_OP(call_post_soft,      SOFTBIO,    NULL,                     call_post,      call_post)
-MATRIX_OP(call_post_hard,      HARD,       NULL,                     call_post,      call_post)
-MATRIX_OP(wait_low,            LOW,        matrix_prepare_ticket,    wait,           right)
-MATRIX_OP(wait_soft,           SOFTCLOCK,  matrix_prepare_ticket,    wait,           right)
-MATRIX_OP(wait_hard,           HARD,       matrix_prepare_ticket,    wait,           right)
-MATRIX_OP(wait_nmi,            NMI,        matrix_prepare_ticket,    wait,           right)
-MATRIX_OP(timedwait_low,       LOW,        matrix_prepare_ticket,    timedwait,      right)
-MATRIX_OP(timedwait_soft,      SOFTSERIAL, matrix_prepare_ticket,    timedwait,      right)
-MATRIX_OP(timedwait_hard,      HARD,       matrix_prepare_ticket,    timedwait,      right)
-MATRIX_OP(timedwait_nmi,       NMI,        matrix_prepare_ticket,    timedwait,      right)
-MATRIX_OP(call_wait_low,       LOW,        matrix_prepare_call,      call_wait,      right)
-MATRIX_OP(call_wait_hard,      HARD,       matrix_prepare_call,      call_wait,      right)
-MATRIX_OP(call_timedwait_low,  LOW,        matrix_prepare_call,      call_timedwait, right)
-MATRIX_OP(call_timedwait_hard, HARD,       matrix_prepare_call,      call_timedwait, right)
-MATRIX_OP(cancel_low,          LOW,        matrix_prepare_ticket,    cancel,         cancel)
-MATRIX_OP(cancel_soft,         SOFTSERIAL, matrix_prepare_ticket,    cancel,         cancel)
-MATRIX_OP(cancel_hard,         HARD,       matrix_prepare_ticket,    cancel,         cancel)
-MATRIX_OP(cancel_nmi,          NMI,        matrix_prepare_ticket,    cancel,         cancel)
-MATRIX_OP(call_cancel_low,     LOW,        matrix_prepare_call     , call_cancel,    call_cancel)
-MATRIX_OP(call_cancel_hard,    HARD,       matrix_prepare_call     , call_cancel,    call_cancel)
-MATRIX_OP(barrier_low,         LOW,        matrix_prepare_ticket,    barrier,        right)
-MATRIX_OP(barrier_soft,        SOFTSERIAL, matrix_prepare_ticket,    barrier,        right)
-MATRIX_OP(barrier_hard,        HARD,       matrix_prepare_ticket,    barrier,        right)
-MATRIX_OP(barrier_nmi,         NMI,        matrix_prepare_ticket,    barrier,        right)
-MATRIX_OP(drain_low,           LOW,        matrix_prepare_ticket,    drain,          right)
-MATRIX_OP(drain_soft,          SOFTCLOCK,  matrix_prepare_ticket,    drain,          right)
-MATRIX_OP(drain_hard,          HARD,       matrix_prepare_ticket,    drain,          right)
-MATRIX_OP(drain_nmi,           NMI,        matrix_prepare_ticket,    drain,          right)
-MATRIX_OP(done,                LOW,        matrix_prepare_done,      done,           done)
-MATRIX_OP(cpu_online,          LOW,        NULL,                     cpu_online,     right)
-MATRIX_OP(cpu_dying,           LOW,        NULL,                     cpu_dying,      right)
+MATRIX_OP(post_low,            LOW,        NULL, NULL,                     post,           post)
+MATRIX_OP(post_soft,           SOFTSERIAL, NULL, NULL,                     post,           post)
+MATRIX_OP(post_hard,           HARD,       NULL, NULL,                     post,           post)
+MATRIX_OP(post_nmi,            NMI,        NULL, NULL,                     post,           post)
+MATRIX_OP(post_low_to_full,    LOW,        NULL, NULL,                     full,           full)
+MATRIX_OP(post_soft_to_full,   SOFTNET,    NULL, NULL,                     full,           full)
+MATRIX_OP(post_hard_to_full,   HARD,       NULL, NULL,                     hard_full,      hard_full)
+MATRIX_OP(call_post_low,       LOW,        NULL, NULL,                     call_post,      call_post)
+MATRIX_OP(call_post_soft,      SOFTBIO,    NULL, NULL,                     call_post,      call_post)
+MATRIX_OP(call_post_hard,      HARD,       NULL, NULL,                     call_post,      call_post)
+MATRIX_OP(wait_low,            LOW,        NULL, matrix_prepare_ticket,    wait,           right)
+MATRIX_OP(wait_soft,           SOFTCLOCK,  NULL, matrix_prepare_ticket,    wait,           right)
+MATRIX_OP(wait_hard,           HARD,       NULL, matrix_prepare_ticket,    wait,           right)
+MATRIX_OP(wait_nmi,            NMI,        NULL, matrix_prepare_ticket,    wait,           right)
+MATRIX_OP(timedwait_low,       LOW,        NULL, matrix_prepare_ticket,    timedwait,      right)
+MATRIX_OP(timedwait_soft,      SOFTSERIAL, NULL, matrix_prepare_ticket,    timedwait,      right)
+MATRIX_OP(timedwait_hard,      HARD,       NULL, matrix_prepare_ticket,    timedwait,      right)
+MATRIX_OP(timedwait_nmi,       NMI,        NULL, matrix_prepare_ticket,    timedwait,      right)
+MATRIX_OP(call_wait_low,       LOW,        NULL, matrix_prepare_call,      call_wait,      right)
+MATRIX_OP(call_wait_hard,      HARD,       NULL, matrix_prepare_call,      call_wait,      right)
+MATRIX_OP(call_timedwait_low,  LOW,        NULL, matrix_prepare_call,      call_timedwait, right)
+MATRIX_OP(call_timedwait_hard, HARD,       NULL, matrix_prepare_call,      call_timedwait, right)
+MATRIX_OP(cancel_low,          LOW,        NULL, matrix_prepare_ticket,    cancel,         cancel)
+MATRIX_OP(cancel_soft,         SOFTSERIAL, NULL, matrix_prepare_ticket,    cancel,         cancel)
+MATRIX_OP(cancel_hard,         HARD,       NULL, matrix_prepare_ticket,    cancel,         cancel)
+MATRIX_OP(cancel_nmi,          NMI,        NULL, matrix_prepare_ticket,    cancel,         cancel)
+MATRIX_OP(call_cancel_low,     LOW,        NULL, matrix_prepare_call     , call_cancel,    call_cancel)
+MATRIX_OP(call_cancel_hard,    HARD,       NULL, matrix_prepare_call     , call_cancel,    call_cancel)
+MATRIX_OP(barrier_low,         LOW,        NULL, matrix_prepare_ticket,    barrier,        right)
+MATRIX_OP(barrier_soft,        SOFTSERIAL, NULL, matrix_prepare_ticket,    barrier,        right)
+MATRIX_OP(barrier_hard,        HARD,       NULL, matrix_prepare_ticket,    barrier,        right)
+MATRIX_OP(barrier_nmi,         NMI,        NULL, matrix_prepare_ticket,    barrier,        right)
+MATRIX_OP(drain_low,           LOW,        NULL, matrix_prepare_ticket,    drain,          right)
+MATRIX_OP(drain_soft,          SOFTCLOCK,  NULL, matrix_prepare_ticket,    drain,          right)
+MATRIX_OP(drain_hard,          HARD,       NULL, matrix_prepare_ticket,    drain,          right)
+MATRIX_OP(drain_nmi,           NMI,        NULL, matrix_prepare_ticket,    drain,          right)
+MATRIX_OP(cpu_online,          LOW,        NULL, NULL,                     cpu_online,     right)
+MATRIX_OP(cpu_dying,           LOW,        NULL, NULL,                     cpu_dying,      right)
 /* clang-format on */
 
 struct matrix_step {
@@ -447,8 +416,8 @@ matrix_allowed(const struct matrix_op *op, enum context context)
 	probe_init(&matrix_probe, op->level);
 	matrix_right = true;
 	matrix_tickets = 0;
-	if (op->run == matrix_run_done)
-		op->prepare(op);
+	if (op->setup != NULL)
+		op->setup(op);
 	right = context_run(context, matrix_step, &step) && op->check(op, context);
 	probe_free(&matrix_probe);
 	return right;
@@ -462,6 +431,8 @@ matrix_forbidden(const struct matrix_op *op, enum context context)
 	probe_init(&matrix_probe, op->level);
 	matrix_right = true;
 	matrix_tickets = 0;
+	if (op->setup != NULL)
+		op->setup(op);
 	if (op->prepare != NULL)
 		op->prepare(op);
 	(void)!context_run(context, matrix_step, &step);

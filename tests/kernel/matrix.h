@@ -10,10 +10,12 @@
 #include "tests/kernel/matrix_cells.h"
 #include "xcall/xc_ticket.h"
 
-/* Each operation is tried in three steps. */
+/* How an operation is tried. */
 struct matrix_op {
 	enum xc_level level;
-	/* In a thread, before: for a cell that is forbidden, so that nothing but the context is wrong. */
+	/* In a thread, before; the second one for a cell that is forbidden, so that nothing but the context is wrong.
+	 * NULL: nothing. */
+	void (*setup)(const struct matrix_op *);
 	void (*prepare)(const struct matrix_op *);
 	/* In the context; notes what it finds. */
 	void (*run)(const struct matrix_op *, enum context);
@@ -23,6 +25,17 @@ struct matrix_op {
 
 #define MATRIX_DECLARE(op, ...) extern const struct matrix_op matrix_##op;
 MATRIX_TABLE(MATRIX_DECLARE)
+
+#define MATRIX_OP(name_, level_, setup_, prepare_, run_, check_) \
+	const struct matrix_op matrix_##name_ = { .level = XC_LEVEL_##level_, \
+		.setup = setup_, \
+		.prepare = prepare_, \
+		.run = matrix_run_##run_, \
+		.check = matrix_check_##check_ };
+
+/* What was looked at is as it should be, or not; all of it.  Any context. */
+void matrix_note(bool right);
+bool matrix_is_right(void);
 
 /* A cell that is allowed; a cell that is forbidden: returns only when nobody minded. */
 bool matrix_allowed(const struct matrix_op *, enum context);

@@ -1,6 +1,7 @@
 /*
  * The table of contexts of the contract, one row an operation, and each cell a case: Y works as it does in a thread, B works
- * and is EBUSY without room, E works without the other CPUs, A panics (misuse_xcall_matrix.c), _ does not arise.
+ * and is EBUSY without room, E works without the other CPUs, A panics (misuse_xcall_matrix.c), X as well
+ * (misuse_xcall_ipi.c), _ does not arise.
  */
 #ifndef TESTS_KERNEL_MATRIX_CELLS_H
 #define TESTS_KERNEL_MATRIX_CELLS_H
@@ -44,7 +45,16 @@
 	ROW(drain_soft,             Y,       A,        A,       A,      A,      A,  A,       A,    E) \
 	ROW(drain_hard,             Y,       A,        A,       A,      A,      A,  A,       A,    E) \
 	ROW(drain_nmi,              Y,       A,        A,       A,      A,      A,  A,       A,    E) \
+	ROW(ipi_trigger,            Y,       Y,        Y,       Y,      Y,      Y,  X,       Y,    E) \
+	ROW(ipi_message,            Y,       Y,        Y,       Y,      Y,      Y,  X,       Y,    E) \
+	ROW(ipi_wait,               Y,       X,        Y,       Y,      Y,      Y,  X,       Y,    E) \
+	ROW(rendezvous,             Y,       X,        X,       X,      X,      X,  X,       X,    E) \
+	ROW(stop_machine,           Y,       X,        A,       A,      A,      A,  A,       X,    E) \
+	ROW(stop_cpus,              Y,       Y,        Y,       Y,      Y,      Y,  Y,       Y,    _) \
 	ROW(done,                   Y,       Y,        Y,       Y,      Y,      Y,  Y,       Y,    Y) \
+	ROW(status,                 Y,       Y,        Y,       Y,      Y,      Y,  Y,       Y,    Y) \
+	ROW(stats,                  Y,       Y,        Y,       Y,      Y,      Y,  Y,       Y,    Y) \
+	ROW(dump,                   Y,       Y,        Y,       Y,      Y,      Y,  Y,       Y,    Y) \
 	ROW(cpu_online,             A,       A,        A,       A,      A,      A,  A,       A,    _) \
 	ROW(cpu_dying,              _,       A,        A,       A,      A,      A,  A,       A,    _)
 /* clang-format on */

@@ -3,9 +3,10 @@
  */
 #include <stddef.h>
 
-#include "kernel/intr.h"
+#include "kernel/ipl.h"
 #include "tests/kernel/crew.h"
 #include "tests/kernel/test.h"
+#include "xcall/xc_call.h"
 #include "xcall/xcall.h"
 
 static struct spinlock misuse_spinlock = SPINLOCK_INIT("misuse");
@@ -59,24 +60,51 @@ TEST_MISUSE(xcall_unknown_flags)
 	(void)xc_broadcast(0x80, misuse_nothing, NULL, NULL);
 }
 
-TEST_MISUSE(xcall_highpri)
+TEST_MISUSE(xcall_contradictory_flags)
 {
-	(void)xc_broadcast(XC_HIGHPRI, misuse_nothing, NULL, NULL);
+	(void)xc_broadcast(XC_HIGHPRI | XC_HARD, misuse_nothing, NULL, NULL);
 }
 
-TEST_MISUSE(xcall_hard)
+TEST_MISUSE(xcall_ipl_without_highpri)
 {
-	(void)xc_unicast(XC_HARD, misuse_nothing, NULL, NULL, curcpu());
+	(void)xc_broadcast(xc_encode_ipl(IPL_SOFTNET), misuse_nothing, NULL, NULL);
 }
 
-TEST_MISUSE(xcall_nmi)
+TEST_MISUSE(xcall_invalid_ipl)
 {
-	(void)xc_unicast(XC_NMI, misuse_nothing, NULL, NULL, curcpu());
+	xc_barrier(XC_HIGHPRI | 0x400);
 }
 
-TEST_MISUSE(xcall_barrier_flags)
+TEST_MISUSE(xcall_encode_hard_ipl)
 {
-	xc_barrier(XC_HIGHPRI);
+	(void)xc_encode_ipl(IPL_HIGH);
+}
+
+TEST_MISUSE(xcall_lazy_nmi)
+{
+	(void)xc_unicast(XC_NMI | XC_LAZY, misuse_nothing, NULL, NULL, curcpu());
+}
+
+TEST_MISUSE(xcall_unicast_noself)
+{
+	(void)xc_unicast(XC_NOSELF, misuse_nothing, NULL, NULL, curcpu());
+}
+
+TEST_MISUSE(xcall_null_set)
+{
+	(void)xc_multicast(0, misuse_nothing, NULL, NULL, NULL);
+}
+
+TEST_MISUSE(xcall_any_of_null_set)
+{
+	(void)xc_any(XC_HARD, misuse_nothing, NULL, NULL, NULL);
+}
+
+TEST_MISUSE(xcall_null_predicate)
+{
+	static const struct cpuset set;
+
+	(void)xc_cond(0, NULL, misuse_nothing, NULL, NULL, &set);
 }
 
 TEST_MISUSE(xcall_init_twice)
@@ -84,78 +112,48 @@ TEST_MISUSE(xcall_init_twice)
 	xc_init_cpu(curcpu());
 }
 
-/* --- contexts ------------------------------------------------------------------------------------------- */
+/* --- descriptors ---------------------------------------------------------------------------------------- */
 
-/* As the handler of an NMI sees it. */
-TEST_MISUSE(xcall_post_in_nmi)
+static struct xc_call misuse_call;
+
+TEST_MISUSE(xcall_descriptor_null_function)
 {
-	(void)machine_intr_disable();
-	curcpu()->ci_nmi_depth++;
-	(void)xc_unicast(0, misuse_nothing, NULL, NULL, curcpu());
+	xc_call_init(&misuse_call, NULL, NULL, NULL);
 }
 
-/* A call that is over: the wait is wrong whether or not it would sleep. */
-static uint64_t
-misuse_finished_call(void)
+TEST_MISUSE(xcall_descriptor_nmi)
 {
-	uint64_t where = xc_unicast(0, misuse_nothing, NULL, NULL, curcpu());
-
-	(void)xc_wait(where);
-	return where;
+	xc_call_init(&misuse_call, misuse_nothing, NULL, NULL);
+	(void)!xc_call_post(&misuse_call, XC_NMI, curcpu());
 }
 
-TEST_MISUSE(xcall_wait_in_nmi)
+TEST_MISUSE(xcall_descriptor_foreign_cpu)
 {
-	uint64_t where = misuse_finished_call();
+	static struct cpu_info stranger;
 
-	(void)machine_intr_disable();
-	curcpu()->ci_nmi_depth++;
-	(void)xc_wait(where);
+	xc_call_init(&misuse_call, misuse_nothing, NULL, NULL);
+	(void)!xc_call_post(&misuse_call, 0, &stranger);
 }
 
-TEST_MISUSE(xcall_wait_with_spinlock)
+TEST_MISUSE(xcall_descriptor_noself)
 {
-	uint64_t where = misuse_finished_call();
-
-	spinlock_enter(&misuse_spinlock);
-	(void)xc_wait(where);
+	xc_call_init(&misuse_call, misuse_nothing, NULL, NULL);
+	(void)!xc_call_post(&misuse_call, XC_HARD | XC_NOSELF, curcpu());
 }
 
-TEST_MISUSE(xcall_wait_without_preemption)
+/* Made anew while it stands in an inbox. */
+TEST_MISUSE(xcall_descriptor_reused)
 {
-	uint64_t where = misuse_finished_call();
+	bool intr = machine_intr_disable();
 
-	kpreempt_disable();
-	(void)xc_wait(where);
-}
-
-TEST_MISUSE(xcall_wait_without_interrupts)
-{
-	uint64_t where = misuse_finished_call();
-
-	(void)machine_intr_disable();
-	(void)xc_wait(where);
-}
-
-static void
-misuse_wait_handler(
-    void *arg __attribute__((unused)), struct trapframe *frame __attribute__((unused)))
-{
-	(void)xc_wait(misuse_ticket);
-}
-
-TEST_MISUSE(xcall_wait_in_interrupt)
-{
-	misuse_ticket = misuse_finished_call();
-	machine_send_ipi(curcpu(), test_vector(misuse_wait_handler));
+	xc_call_init(&misuse_call, misuse_nothing, NULL, NULL);
+	(void)!xc_call_post(&misuse_call, XC_HARD, curcpu());
+	xc_call_init(&misuse_call, misuse_nothing, NULL, NULL);
+	machine_intr_restore(intr);
 	kthread_sleep_ns(1000000000);
 }
 
-TEST_MISUSE(xcall_barrier_with_spinlock)
-{
-	spinlock_enter(&misuse_spinlock);
-	xc_barrier(0);
-}
+/* --- inside functions ----------------------------------------------------------------------------------- */
 
 static void
 misuse_wait_holding(void *arg1 __attribute__((unused)), void *arg2 __attribute__((unused)))
@@ -183,6 +181,112 @@ TEST_MISUSE(xcall_barrier_in_function_with_mutex)
 {
 	mutex_init(&misuse_mutex, MUTEX_DEFAULT, IPL_NONE, "misuse");
 	(void)xc_wait(xc_unicast(0, misuse_barrier_holding, NULL, NULL, misuse_last_cpu()));
+}
+
+/* Finds its own ticket, or descriptor, as soon as the poster has told. */
+static void
+misuse_wait_for_own(void *arg1 __attribute__((unused)), void *arg2 __attribute__((unused)))
+{
+	while (atomic_load_explicit(&misuse_step, memory_order_acquire) == 0)
+		machine_pause();
+	(void)xc_wait(misuse_ticket);
+}
+
+static void
+misuse_cancel_own(void *arg1 __attribute__((unused)), void *arg2 __attribute__((unused)))
+{
+	while (atomic_load_explicit(&misuse_step, memory_order_acquire) == 0)
+		machine_pause();
+	(void)xc_cancel(misuse_ticket, NULL);
+}
+
+static void
+misuse_cancel_descriptor(void *arg1 __attribute__((unused)), void *arg2 __attribute__((unused)))
+{
+	(void)!xc_call_cancel(&misuse_call);
+}
+
+static void
+misuse_post_to_last(unsigned flags, xcfunc_t func)
+{
+	misuse_ticket = xc_unicast(flags, func, NULL, NULL, misuse_last_cpu());
+	misuse_next_step();
+	(void)xc_wait(misuse_ticket);
+}
+
+TEST_MISUSE(xcall_hard_waits_for_its_own_call)
+{
+	misuse_post_to_last(XC_HARD, misuse_wait_for_own);
+}
+
+TEST_MISUSE(xcall_hard_cancels_its_own_call)
+{
+	misuse_post_to_last(XC_HARD, misuse_cancel_own);
+}
+
+TEST_MISUSE(xcall_low_cancels_its_own_call)
+{
+	misuse_post_to_last(0, misuse_cancel_own);
+}
+
+TEST_MISUSE(xcall_low_cancels_its_own_descriptor)
+{
+	xc_call_init(&misuse_call, misuse_cancel_descriptor, NULL, NULL);
+	(void)!xc_call_post(&misuse_call, 0, misuse_last_cpu());
+	(void)xc_call_wait(&misuse_call);
+}
+
+static void
+misuse_wait_for_descriptor(void *arg1 __attribute__((unused)), void *arg2 __attribute__((unused)))
+{
+	(void)xc_call_wait(&misuse_call);
+}
+
+TEST_MISUSE(xcall_low_waits_for_its_own_descriptor)
+{
+	xc_call_init(&misuse_call, misuse_wait_for_descriptor, NULL, NULL);
+	(void)!xc_call_post(&misuse_call, 0, misuse_last_cpu());
+	(void)xc_call_wait(&misuse_call);
+}
+
+TEST_MISUSE(xcall_hard_waits_for_its_own_descriptor)
+{
+	xc_call_init(&misuse_call, misuse_wait_for_descriptor, NULL, NULL);
+	(void)!xc_call_post(&misuse_call, XC_HARD, misuse_last_cpu());
+	(void)xc_call_wait(&misuse_call);
+}
+
+static void
+misuse_wait_for_low(void *arg1 __attribute__((unused)), void *arg2 __attribute__((unused)))
+{
+	(void)xc_wait(xc_unicast(0, misuse_nothing, NULL, NULL, curcpu()));
+}
+
+TEST_MISUSE(xcall_soft_waits_for_low)
+{
+	(void)xc_wait(xc_unicast(XC_HIGHPRI, misuse_wait_for_low, NULL, NULL, curcpu()));
+}
+
+TEST_MISUSE(xcall_hard_waits_for_low)
+{
+	(void)xc_wait(xc_unicast(XC_HARD, misuse_wait_for_low, NULL, NULL, curcpu()));
+}
+
+TEST_MISUSE(xcall_nmi_posts)
+{
+	(void)xc_wait(xc_unicast(XC_NMI, misuse_wait_for_low, NULL, NULL, curcpu()));
+}
+
+/* --- CPUs that come and go ------------------------------------------------------------------------------ */
+
+TEST_MISUSE(xcall_online_by_another)
+{
+	xc_cpu_online(misuse_last_cpu());
+}
+
+TEST_MISUSE(xcall_dying_by_another)
+{
+	(void)!xc_cpu_dying(misuse_last_cpu());
 }
 
 /* --- what a function leaves behind ---------------------------------------------------------------------- */
@@ -230,6 +334,49 @@ TEST_MISUSE(xcall_function_leaks_spinlock)
 TEST_MISUSE(xcall_function_leaks_mutex)
 {
 	(void)xc_wait(xc_unicast(0, misuse_leak_mutex, NULL, NULL, misuse_last_cpu()));
+}
+
+TEST_MISUSE(xcall_soft_leaks_preemption)
+{
+	(void)xc_wait(xc_unicast(XC_HIGHPRI, misuse_leak_preemption, NULL, NULL, curcpu()));
+}
+
+TEST_MISUSE(xcall_soft_leaks_interrupts)
+{
+	(void)xc_wait(xc_unicast(XC_HIGHPRI, misuse_leak_interrupts, NULL, NULL, curcpu()));
+}
+
+TEST_MISUSE(xcall_hard_leaks_spinlock)
+{
+	(void)xc_wait(xc_unicast(XC_HARD, misuse_leak_spinlock, NULL, NULL, curcpu()));
+}
+
+static void
+misuse_turn_on(void *arg1 __attribute__((unused)), void *arg2 __attribute__((unused)))
+{
+	machine_intr_restore(true);
+}
+
+TEST_MISUSE(xcall_hard_turns_interrupts_on)
+{
+	(void)xc_wait(xc_unicast(XC_HARD, misuse_turn_on, NULL, NULL, curcpu()));
+}
+
+static void
+misuse_leak_depth(void *arg1 __attribute__((unused)), void *arg2 __attribute__((unused)))
+{
+	curcpu()->ci_nopreempt++;
+}
+
+TEST_MISUSE(xcall_nmi_leaks_preemption)
+{
+	(void)xc_wait(xc_unicast(XC_NMI, misuse_leak_depth, NULL, NULL, curcpu()));
+}
+
+TEST_MISUSE(xcall_descriptor_leaks_spinlock)
+{
+	xc_call_init(&misuse_call, misuse_leak_spinlock, NULL, NULL);
+	(void)!xc_call_post(&misuse_call, XC_HARD, curcpu());
 }
 
 /* --- chains --------------------------------------------------------------------------------------------- */

@@ -14,6 +14,7 @@
 #define MATRIX_Y(op, where, context)
 #define MATRIX_B(op, where, context)
 #define MATRIX_E(op, where, context)
+#define MATRIX_X(op, where, context)
 #define MATRIX__(op, where, context)
 
 MATRIX_TABLE(MATRIX_CELLS)

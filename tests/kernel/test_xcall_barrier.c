@@ -7,6 +7,8 @@
 #include "kernel/softint.h"
 #include "tests/kernel/calls.h"
 #include "tests/kernel/context.h"
+#include "tests/kernel/crew.h"
+#include "tests/kernel/masked.h"
 #include "tests/kernel/rounds.h"
 #include "tests/kernel/test.h"
 #include "xcall/xc_call.h"
@@ -234,11 +236,11 @@ suspended_case(bool descriptor)
 	struct suspended s = { .dead = calls_last_cpu() };
 	static struct xc_call call;
 	struct crew_job job;
-	struct deaf deaf;
+	struct masked masked;
 	uint64_t barrier_ended, drained;
 
 	xc_call_init(&call, suspended_run, &s, NULL);
-	deaf_begin(&deaf, s.dead);
+	masked_begin(&masked, s.dead);
 	if (descriptor)
 		T_ASSERT_EQ(xc_call_post(&call, 0, curcpu()), 0);
 	else
@@ -252,7 +254,7 @@ suspended_case(bool descriptor)
 	crew_start(&job, curcpu(), PRI_KERNEL, suspended_drain, &s);
 	kthread_sleep_ns(50000000);
 	drained = atomic_load_explicit(&s.drained, memory_order_acquire);
-	deaf_end(&deaf);
+	masked_end(&masked);
 	crew_join(&job);
 	T_ASSERT(barrier_ended == 0 && drained == 0);
 	T_ASSERT_EQ(atomic_load_explicit(&s.drained, memory_order_acquire), 2);

@@ -7,6 +7,8 @@
 #include "kernel/clock.h"
 #include "kernel/errno.h"
 #include "tests/kernel/calls.h"
+#include "tests/kernel/crew.h"
+#include "tests/kernel/masked.h"
 #include "tests/kernel/rounds.h"
 #include "tests/kernel/test.h"
 #include "xcall/xc_slot.h"
@@ -54,9 +56,9 @@ cancel_alone(void)
 	return ncpu == 1;
 }
 
-/* A call of each level that the CPU cannot begin: it is deaf, or stands in an NMI. */
+/* A call of each level that the CPU cannot begin: it is masked, or stands in an NMI. */
 struct cancel_blocked {
-	struct deaf deaf;
+	struct masked masked;
 	struct latch latch;
 	uint64_t holder;
 	bool nmi;
@@ -70,7 +72,7 @@ cancel_block(struct cancel_blocked *b, struct cpu_info *ci, enum xc_level level)
 		b->holder = xc_unicast(XC_NMI, latch_hold, &b->latch, NULL, ci);
 		(void)calls_spin_until(&b->latch.begun, 1);
 	} else {
-		deaf_begin(&b->deaf, ci);
+		masked_begin(&b->masked, ci);
 	}
 }
 
@@ -81,7 +83,7 @@ cancel_unblock(struct cancel_blocked *b)
 		latch_open(&b->latch);
 		(void)xc_wait(b->holder);
 	} else {
-		deaf_end(&b->deaf);
+		masked_end(&b->masked);
 	}
 }
 
@@ -311,7 +313,7 @@ TEST_CASE(xcall_cancel, sleeping_waiters_and_later_ones_get_ecanceled)
 {
 	struct cancel_waiter waiter[CANCEL_WAITERS] = { { .begun = 0 } };
 	struct cancel_arg arg;
-	struct deaf deaf;
+	struct masked masked;
 	unsigned withdrawn, wrong = 0;
 	uint64_t where;
 
@@ -319,7 +321,7 @@ TEST_CASE(xcall_cancel, sleeping_waiters_and_later_ones_get_ecanceled)
 		return;
 	cancel_arg_init(&arg);
 	for (unsigned level = 0; level < XC_LEVEL_HARD; level++) {
-		deaf_begin(&deaf, calls_last_cpu());
+		masked_begin(&masked, calls_last_cpu());
 		where = xc_unicast(calls_flags(level), cancel_run, &arg, NULL, calls_last_cpu());
 		for (unsigned i = 0; i < CANCEL_WAITERS; i++) {
 			waiter[i].where = where;
@@ -337,7 +339,7 @@ TEST_CASE(xcall_cancel, sleeping_waiters_and_later_ones_get_ecanceled)
 			wrong += waiter[i].result != ECANCELED;
 		}
 		wrong += xc_wait(where) != ECANCELED;
-		deaf_end(&deaf);
+		masked_end(&masked);
 	}
 	T_ASSERT_EQ(wrong + cancel_arg_end(&arg), 0);
 }
@@ -455,12 +457,12 @@ TEST_CASE(xcall_cancel, low_and_hard_functions_may_cancel_other_calls)
 {
 	static const enum xc_level levels[] = { XC_LEVEL_LOW, XC_LEVEL_HARD };
 	struct cancel_other other = { .dead = calls_last_cpu() };
-	struct deaf deaf;
+	struct masked masked;
 	unsigned wrong = 0;
 
 	if (cancel_alone())
 		return;
-	deaf_begin(&deaf, other.dead);
+	masked_begin(&masked, other.dead);
 	for (unsigned i = 0; i < 2; i++) {
 		other.level = levels[i];
 		cancel_arg_init(&other.arg);
@@ -469,6 +471,6 @@ TEST_CASE(xcall_cancel, low_and_hard_functions_may_cancel_other_calls)
 		wrong += other.result != 0 || other.withdrawn != 1;
 		wrong += cancel_arg_end(&other.arg) != 0;
 	}
-	deaf_end(&deaf);
+	masked_end(&masked);
 	T_ASSERT_EQ(wrong, 0);
 }

@@ -8,6 +8,8 @@
 #include "kernel/string.h"
 #include "tests/kernel/calls.h"
 #include "tests/kernel/context.h"
+#include "tests/kernel/crew.h"
+#include "tests/kernel/masked.h"
 #include "tests/kernel/rounds.h"
 #include "tests/kernel/test.h"
 #include "xcall/xc_call.h"
@@ -87,20 +89,20 @@ TEST_CASE(xcall_descriptor, unfinished_it_is_busy)
 	for (unsigned level = 0; level < XC_LEVEL_NMI; level++) {
 		unsigned flags = calls_flags(level);
 		struct latch latch = { .open = 0 };
-		struct deaf deaf;
+		struct masked masked;
 
 		xc_call_init(&call, latch_hold, &latch, NULL);
-		deaf_begin(&deaf, ci);
+		masked_begin(&masked, ci);
 		wrong += xc_call_post(&call, flags, ci) != 0;
 		wrong += xc_call_post(&call, flags, ci) != EBUSY ||
 		    xc_call_done(&call); /* posted */
-		deaf_stop(&deaf);
+		masked_release(&masked);
 		(void)calls_spin_until(&latch.begun, 1);
 		wrong += xc_call_post(&call, flags, curcpu()) != EBUSY; /* running */
 		wrong += xc_call_done(&call);
 		latch_open(&latch);
 		wrong += xc_call_wait(&call) != 0 || !xc_call_done(&call);
-		deaf_end(&deaf);
+		masked_end(&masked);
 		wrong += xc_call_post(&call, flags, ci) != 0 || xc_call_wait(&call) != 0;
 		wrong += atomic_load_explicit(&latch.begun, memory_order_relaxed) != 2;
 	}
@@ -165,16 +167,16 @@ TEST_CASE(xcall_descriptor, cancelled_it_is_busy_until_the_target_has_seen_it)
 	for (unsigned level = 0; level < XC_LEVEL_NMI; level++) {
 		uint64_t before = descriptor_counted();
 		unsigned flags = calls_flags(level);
-		struct deaf deaf;
+		struct masked masked;
 
 		xc_call_init(&call, descriptor_count, NULL, NULL);
-		deaf_begin(&deaf, ci);
+		masked_begin(&masked, ci);
 		wrong += xc_call_post(&call, flags, ci) != 0;
 		wrong += xc_call_cancel(&call) != EBUSY || xc_call_cancel(&call) != EBUSY;
 		wrong += xc_call_done(&call) || xc_call_post(&call, flags, ci) != EBUSY;
 		wrong += xc_call_wait(&call) != ECANCELED ||
 		    xc_call_timedwait(&call, 0) != ECANCELED;
-		deaf_end(&deaf);
+		masked_end(&masked);
 		xc_barrier(flags);
 		wrong += !xc_call_done(&call) || xc_call_cancel(&call) != 0;
 		wrong += xc_call_wait(&call) != ECANCELED; /* of its latest post */
@@ -232,13 +234,13 @@ TEST_CASE(xcall_descriptor, a_sleeping_waiter_is_told_of_the_cancel)
 	struct descriptor_waiter waiter = { .cancel = false };
 	static struct xc_call call;
 	unsigned wrong = 0;
-	struct deaf deaf;
+	struct masked masked;
 
 	if (descriptor_alone())
 		return;
 	for (unsigned level = 0; level < XC_LEVEL_HARD; level++) {
 		xc_call_init(&call, descriptor_count, NULL, NULL);
-		deaf_begin(&deaf, ci);
+		masked_begin(&masked, ci);
 		wrong += xc_call_post(&call, calls_flags(level), ci) != 0;
 		waiter.call = &call;
 		crew_start(&waiter.job, curcpu(), PRI_KERNEL, descriptor_waiter, &waiter);
@@ -246,7 +248,7 @@ TEST_CASE(xcall_descriptor, a_sleeping_waiter_is_told_of_the_cancel)
 		wrong += xc_call_cancel(&call) != EBUSY;
 		crew_join(&waiter.job);
 		wrong += waiter.result != ECANCELED;
-		deaf_end(&deaf);
+		masked_end(&masked);
 		xc_drain(calls_flags(level));
 		wrong += !xc_call_done(&call);
 	}

@@ -6,6 +6,8 @@
 #include "kernel/clock.h"
 #include "kernel/errno.h"
 #include "tests/kernel/calls.h"
+#include "tests/kernel/crew.h"
+#include "tests/kernel/masked.h"
 #include "tests/kernel/rounds.h"
 #include "tests/kernel/test.h"
 #include "xcall/xc_call.h"
@@ -348,7 +350,7 @@ TEST_CASE(xcall_hard, deeper_requests_stay_queued)
 TEST_CASE(xcall_hard, an_nmi_call_reaches_a_cpu_that_spins_with_interrupts_off)
 {
 	struct cpu_info *ci = calls_last_cpu();
-	struct deaf deaf;
+	struct masked masked;
 	uint64_t hard, nmi, early;
 
 	if (ncpu == 1) {
@@ -356,14 +358,14 @@ TEST_CASE(xcall_hard, an_nmi_call_reaches_a_cpu_that_spins_with_interrupts_off)
 		return;
 	}
 	hard_reset();
-	deaf_begin(&deaf, ci);
+	masked_begin(&masked, ci);
 	hard = xc_unicast(XC_HARD, hard_count, ci, (void *)(uintptr_t)XC_LEVEL_HARD, ci);
 	for (unsigned i = 0; i < 5 * HARD_ROUNDS; i++) {
 		nmi = xc_unicast(XC_NMI, hard_count, ci, (void *)(uintptr_t)XC_LEVEL_NMI, ci);
 		hard_note(xc_wait(nmi) == 0);
 	}
 	early = xc_done(hard);
-	deaf_end(&deaf);
+	masked_end(&masked);
 	hard_note(xc_wait(hard) == 0);
 	T_ASSERT_EQ(early, 0);
 	T_ASSERT(hard_right(5 * HARD_ROUNDS + 1));

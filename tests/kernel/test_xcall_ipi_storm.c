@@ -229,11 +229,17 @@ full_sender(void *arg)
 /* The senders wait for room, and the counter tells. */
 TEST_CASE(xcall_ipi_storm, a_full_mailbox_is_waited_for)
 {
-	struct full *full = crew_alloc(ncpu, sizeof(*full));
 	uint64_t before = full_count(), stuck = 0, ran = 0;
-	struct crew_job *job = crew_alloc(ncpu, sizeof(*job));
+	struct crew_job *job;
 	struct masked masked;
+	struct full *full;
 
+	if (ncpu == 1) {
+		test_skip("needs another CPU");
+		return;
+	}
+	full = crew_alloc(ncpu, sizeof(*full));
+	job = crew_alloc(ncpu, sizeof(*job));
 	masked_begin(&masked, cpu_lookup(ncpu - 1));
 	for (unsigned i = 1; i < ncpu; i++) {
 		full[i].to = cpu_lookup(ncpu - 1);
@@ -251,7 +257,7 @@ TEST_CASE(xcall_ipi_storm, a_full_mailbox_is_waited_for)
 	crew_free(full, ncpu, sizeof(*full));
 	T_ASSERT(stuck <= 8);
 	T_ASSERT_EQ(ran, (uint64_t)FULL_MESSAGES * (ncpu - 1));
-	T_ASSERT(before != UINT64_MAX && (ncpu == 1 || full_count() > before));
+	T_ASSERT(before != UINT64_MAX && full_count() > before);
 }
 
 /* --- everybody to everybody ------------------------------------------------------------------------------- */

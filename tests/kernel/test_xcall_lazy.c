@@ -8,6 +8,7 @@
 #include "kernel/intr.h"
 #include "kernel/timer.h"
 #include "tests/kernel/calls.h"
+#include "tests/kernel/crew.h"
 #include "tests/kernel/test.h"
 #include "xcall/xc_call.h"
 #include "xcall/xc_internal.h"
@@ -22,13 +23,13 @@ static struct timer_record lazy_record;
 static void
 lazy_stop_timer(void *arg1 __attribute__((unused)), void *arg2 __attribute__((unused)))
 {
-	T_ASSERT_EQ(timer_set(TIMER_OFF, 0), 0);
+	T_ASSERT_EQ(timer_program(TIMER_OFF, 0), 0);
 }
 
 static void
 lazy_start_timer(void *arg1 __attribute__((unused)), void *arg2 __attribute__((unused)))
 {
-	T_ASSERT_EQ(timer_set(lazy_record.setting.mode, lazy_record.setting.hz), 0);
+	T_ASSERT_EQ(timer_program(lazy_record.setting.mode, lazy_record.setting.hz), 0);
 }
 
 static void

@@ -7,6 +7,7 @@
 #include "kernel/errno.h"
 #include "tests/kernel/calls.h"
 #include "tests/kernel/context.h"
+#include "tests/kernel/crew.h"
 #include "tests/kernel/rounds.h"
 #include "tests/kernel/test.h"
 #include "xcall/xc_internal.h"

@@ -13,6 +13,7 @@
 #define MATRIX_B(op, where, context) MATRIX_Y(op, where, context)
 #define MATRIX_E(op, where, context) MATRIX_Y(op, where, context)
 #define MATRIX_A(op, where, context)
+#define MATRIX_X(op, where, context)
 #define MATRIX__(op, where, context)
 
 MATRIX_TABLE(MATRIX_CELLS)

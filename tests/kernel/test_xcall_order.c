@@ -5,6 +5,8 @@
 #include <stddef.h>
 
 #include "tests/kernel/calls.h"
+#include "tests/kernel/crew.h"
+#include "tests/kernel/masked.h"
 #include "tests/kernel/rounds.h"
 #include "tests/kernel/test.h"
 #include "xcall/xc_call.h"
@@ -169,7 +171,7 @@ deep_wait(struct deep *d, const struct cpu_info *ci)
 static void
 deep_level(struct deep *d, struct cpu_info *ci)
 {
-	struct deaf deaf;
+	struct masked masked;
 	bool intr;
 
 	atomic_store_explicit(&d->begun[ci->ci_index], 0, memory_order_relaxed);
@@ -180,9 +182,9 @@ deep_level(struct deep *d, struct cpu_info *ci)
 		deep_post(d, ci);
 		machine_intr_restore(intr);
 	} else {
-		deaf_begin(&deaf, ci);
+		masked_begin(&masked, ci);
 		deep_post(d, ci);
-		deaf_end(&deaf);
+		masked_end(&masked);
 	}
 	deep_wait(d, ci);
 }

@@ -9,6 +9,7 @@
 #include "kernel/errno.h"
 #include "kernel/kmem.h"
 #include "tests/kernel/calls.h"
+#include "tests/kernel/crew.h"
 #include "tests/kernel/rounds.h"
 #include "tests/kernel/test.h"
 #include "xcall/xc_call.h"

@@ -7,6 +7,8 @@
 #include "kernel/clock.h"
 #include "kernel/errno.h"
 #include "tests/kernel/calls.h"
+#include "tests/kernel/crew.h"
+#include "tests/kernel/masked.h"
 #include "tests/kernel/rounds.h"
 #include "tests/kernel/test.h"
 #include "xcall/xc_internal.h"
@@ -36,7 +38,7 @@ room_alone(void)
 /* All of the class's room on this CPU, in calls that the last CPU has begun or cannot begin. */
 struct room {
 	struct latch latch;
-	struct deaf deaf;
+	struct masked masked;
 	uint64_t where[XC_ROOM_SLEEP];
 	unsigned n;
 };
@@ -48,7 +50,7 @@ room_fill(struct room *room, const struct room_class *class)
 	uint64_t where;
 
 	*room = (struct room){ .n = 0 };
-	deaf_begin(&room->deaf, calls_last_cpu());
+	masked_begin(&room->masked, calls_last_cpu());
 	/* One more than there is: the last one says so. */
 	while (!XC_ISERR(
 		   where = xc_unicast(flags, latch_hold, &room->latch, NULL, calls_last_cpu())) &&
@@ -62,9 +64,9 @@ room_empty(struct room *room)
 	bool right;
 
 	latch_open(&room->latch);
-	deaf_stop(&room->deaf);
+	masked_release(&room->masked);
 	right = calls_wait_all(room->where, room->n);
-	deaf_end(&room->deaf);
+	masked_end(&room->masked);
 	return right;
 }
 
@@ -250,9 +252,9 @@ room_boards(const struct room_class *class, unsigned boards)
 	unsigned flags = calls_flags(class->level) | XC_TRY, n = 0, wrong = 0;
 	uint64_t where[XC_ROOM_SLEEP], more;
 	struct latch latch = { .open = 0 };
-	struct deaf deaf;
+	struct masked masked;
 
-	deaf_begin(&deaf, calls_last_cpu());
+	masked_begin(&masked, calls_last_cpu());
 	while (n < boards + 1 &&
 	    !XC_ISERR(more = xc_broadcast(flags | XC_NOSELF, latch_hold, &latch, NULL)))
 		where[n++] = more;
@@ -261,9 +263,9 @@ room_boards(const struct room_class *class, unsigned boards)
 	more = xc_unicast(flags, latch_hold, &(struct latch){ .open = 1 }, NULL, curcpu());
 	wrong += XC_ISERR(more) || xc_wait(more) != 0;
 	latch_open(&latch);
-	deaf_stop(&deaf);
+	masked_release(&masked);
 	wrong += !calls_wait_all(where, n);
-	deaf_end(&deaf);
+	masked_end(&masked);
 	return wrong;
 }
 

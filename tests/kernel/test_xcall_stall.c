@@ -239,6 +239,7 @@ TEST_CASE(xcall_stall, a_cpu_in_an_nmi_is_silent)
 		return;
 	stalled_begin(STALLED_WARN_NS, true);
 	where = xc_unicast(XC_NMI, stalled_spin_in_nmi, &masked, NULL, target);
+	T_ASSERT(test_wait_at_least(&masked.inside, 1));
 	result = xc_timedwait(where, STALLED_WAIT_NS);
 	stalled_end();
 	atomic_store_explicit(&masked.release, 1, memory_order_release);

@@ -6,6 +6,7 @@
 #include "kernel/clock.h"
 #include "kernel/errno.h"
 #include "tests/kernel/calls.h"
+#include "tests/kernel/masked.h"
 #include "tests/kernel/test.h"
 #include "xcall/xc_call.h"
 #include "xcall/xc_slot.h"
@@ -68,7 +69,7 @@ TEST_CASE(xcall_timed, a_masked_target_times_out_and_runs_it_later)
 	struct cpu_info *ci = calls_last_cpu();
 	static struct xc_call call;
 	struct probe probe;
-	struct deaf deaf;
+	struct masked masked;
 	unsigned wrong = 0;
 
 	if (timed_alone())
@@ -78,13 +79,13 @@ TEST_CASE(xcall_timed, a_masked_target_times_out_and_runs_it_later)
 		uint64_t where;
 
 		probe_reset(&probe, level);
-		deaf_begin(&deaf, ci);
+		masked_begin(&masked, ci);
 		where = xc_broadcast(calls_flags(level) | XC_NOSELF, probe_run, &probe, NULL);
 		xc_call_init(&call, probe_run, &probe, NULL);
 		wrong += xc_call_post(&call, calls_flags(level), ci) != 0;
 		wrong += timed_out(where, &call, TIMED_SHORT_NS) + timed_out(where, &call, 0);
 		wrong += probe_ran_on(&probe, ci) != 0;
-		deaf_end(&deaf);
+		masked_end(&masked);
 		wrong += xc_timedwait(where, TIMED_LONG_NS) != 0;
 		wrong += xc_call_timedwait(&call, TIMED_LONG_NS) != 0;
 		wrong += !probe_right(&probe, ncpu, 0) || probe_ran_on(&probe, ci) != 2;
@@ -98,13 +99,13 @@ TEST_CASE(xcall_timed, a_dead_target_costs_a_time_and_no_slot)
 {
 	struct cpu_info *ci = calls_last_cpu();
 	struct probe probe;
-	struct deaf deaf;
+	struct masked masked;
 	unsigned wrong = 0;
 
 	if (timed_alone())
 		return;
 	probe_init(&probe, XC_LEVEL_LOW);
-	deaf_begin(&deaf, ci);
+	masked_begin(&masked, ci);
 	for (unsigned i = 0; i < 2 * XC_SLOTS; i++) {
 		enum xc_level level = i % XC_LEVEL_NMI;
 		unsigned withdrawn = 0;
@@ -114,7 +115,7 @@ TEST_CASE(xcall_timed, a_dead_target_costs_a_time_and_no_slot)
 		wrong += xc_cancel(where, &withdrawn) != 0 || withdrawn != 1;
 		wrong += xc_timedwait(where, TIMED_LONG_NS) != ECANCELED;
 	}
-	deaf_end(&deaf);
+	masked_end(&masked);
 	for (unsigned level = 0; level < XC_LEVEL_NMI; level++)
 		xc_barrier(calls_flags(level));
 	wrong += probe_ran(&probe) != 0;
@@ -154,21 +155,21 @@ timed_wait_in_function(void *arg1, void *arg2 __attribute__((unused)))
 TEST_CASE(xcall_timed, a_function_serves_others_in_a_wait_with_a_time)
 {
 	struct timed_function f = { .dead = calls_last_cpu() };
-	struct deaf deaf;
+	struct masked masked;
 	uint64_t outer, inner;
 	bool early;
 	int result;
 
 	if (timed_alone())
 		return;
-	deaf_begin(&deaf, f.dead);
+	masked_begin(&masked, f.dead);
 	outer = xc_unicast(0, timed_wait_in_function, &f, NULL, curcpu());
 	(void)test_wait_at_least(&f.begun, 1);
 	inner = xc_unicast(0, timed_serve, &f, NULL, curcpu());
 	result = xc_timedwait(inner, TIMED_LONG_NS);
 	early = xc_done(outer);
 	(void)xc_wait(outer);
-	deaf_end(&deaf);
+	masked_end(&masked);
 	T_ASSERT(result == 0 && !early);
 	T_ASSERT_EQ(f.wrong, 0);
 }
@@ -181,12 +182,12 @@ TEST_CASE(xcall_timed, waits_that_spin_end_too)
 	struct latch latch = { .open = 0 };
 	uint64_t hard, nmi;
 	unsigned wrong = 0;
-	struct deaf deaf;
+	struct masked masked;
 	bool intr;
 
 	if (timed_alone())
 		return;
-	deaf_begin(&deaf, ci);
+	masked_begin(&masked, ci);
 	hard = xc_unicast(XC_HARD, latch_hold, &latch, NULL, ci);
 	nmi = xc_unicast(XC_NMI, latch_hold, &latch, NULL, ci);
 	intr = machine_intr_disable();
@@ -197,7 +198,7 @@ TEST_CASE(xcall_timed, waits_that_spin_end_too)
 	spinlock_exit(&lock);
 	latch_open(&latch);
 	wrong += xc_wait(nmi) != 0;
-	deaf_end(&deaf);
+	masked_end(&masked);
 	T_ASSERT(xc_wait(hard) == 0);
 	T_ASSERT_EQ(wrong, 0);
 }

@@ -3,7 +3,7 @@
  *
  * Each CPU has a thread (`poster` or `leaver`), a handler of interrupts, which waits while a thread has interrupts off,
  * and, as a target, xcall/N (`server`).  Posters 0 to POSTERS - 1 make ROUNDS posts to any CPU in LEAVERS: hard or low ones;
- * LAZY: some leave a mark only, and are announced by who waits for them.  A leaver leaves, parks, and with COME_BACK
+ * LAZY: some leave a mark only, and are announced by their poster, who waits (its CPU stays).  A leaver leaves, parks, and with COME_BACK
  * comes back; one CPU at a time.  LEAVERS: the set of them; those that are posters, too, post until they are parked.
  *
  * A post is one section with interrupts off, in three steps: look at the targets; publish; notify.  How the calls are
@@ -39,8 +39,8 @@ bool in_intr[CPUS];
 bool parked[CPUS];
 bool awake[CPUS];		/* xcall/N has been woken */
 bool idle[CPUS];		/* x_idle */
-bool answered[CPUS];		/* the barrier's function has run there */
-bool asked[CPUS];		/* the barrier's call is in the inbox */
+byte asked;			/* CPUs where the barrier's call waits */
+byte unanswered;		/* CPUs where it has not returned */
 bool going;			/* one CPU at a time */
 byte gone;			/* how many have left */
 
@@ -84,32 +84,41 @@ inline serve(cpu)
 	if
 	:: HAS(bits, HARD) ->
 		if
-		:: atomic { asked[cpu] -> asked[cpu] = false; answered[cpu] = true }
+		:: atomic { HAS(asked, cpu) -> REMOVE(asked, cpu); REMOVE(unanswered, cpu) }
 		:: else
 		fi;
 		drain(cpu, HARD)
 	:: else
-	fi;
-	atomic {
-		awake[cpu] = awake[cpu] || HAS(bits, LOW);
-		bits = 0
-	}
+	fi
 }
 
 proctype handler(byte me)
 {
 	byte bits, j, k;
 
-end:	atomic { irr[me] && !off[me] && !in_intr[me] && !parked[me] -> irr[me] = false; in_intr[me] = true };
-	atomic { bits = notify[me]; notify[me] = 0 };
-	serve(me);
-	/* The end of an interrupt: marks. */
-	if
-	:: atomic { lazy[me] != 0 -> bits = lazy[me]; lazy[me] = 0 }; serve(me)
-	:: else
-	fi;
-	in_intr[me] = false;
-	goto end
+end:	do
+	:: atomic {
+		irr[me] && !off[me] && !in_intr[me] && !parked[me] ->
+		irr[me] = false;
+		in_intr[me] = true;
+		bits = notify[me];
+		notify[me] = 0
+	   };
+	   serve(me);
+#ifdef LAZY
+	   atomic {	/* xc_intr_exit */
+		awake[me] = awake[me] || HAS(bits, LOW);
+		bits = lazy[me];
+		lazy[me] = 0
+	   };
+	   serve(me);
+#endif
+	   atomic {
+		awake[me] = awake[me] || HAS(bits, LOW);
+		bits = 0;
+		in_intr[me] = false
+	   }
+	od
 }
 
 proctype server(byte me)
@@ -132,10 +141,9 @@ proctype poster(byte me)
 	byte round, to, level, mine;
 	bool mark;
 
-next:	do
+	do
 	:: round == ROUNDS -> break
-	:: round < ROUNDS && parked[me] -> break	/* its threads do not run */
-	:: round < ROUNDS && !parked[me] ->
+	:: else ->
 		atomic {
 			to = 0;
 			do
@@ -148,7 +156,7 @@ next:	do
 			fi;
 #ifdef LAZY
 			if
-			:: mark = true
+			:: !HAS(LEAVERS, me) -> mark = true
 			:: mark = false
 			fi
 #endif
@@ -156,7 +164,7 @@ next:	do
 #ifndef INTERRUPTS_ON
 		if
 		:: INTERRUPTS_OFF(me)
-		:: parked[me] -> goto next
+		:: parked[me] -> break		/* its threads do not run */
 		fi;
 #endif
 		if
@@ -183,10 +191,7 @@ next:	do
 		:: mark ->	/* xc_event_announce, of a wait: who has not begun is told */
 			if
 			:: !COMPLETE(mine) ->
-				if
-				:: INTERRUPTS_OFF(me)
-				:: parked[me] -> goto next
-				fi;
+				INTERRUPTS_OFF(me);
 				tell(to, level);
 				off[me] = false
 			:: else
@@ -198,54 +203,40 @@ done:		atomic { round++; to = 0; level = 0; mark = false; mine = 0 }
 	od
 }
 
-inline xc_cpu_barrier()
+/* A hard broadcast, and its wait */
+inline barrier()
 {
-	INTERRUPTS_OFF(me);
-	others = targets;
+	atomic { !off[me] && !in_intr[me] -> off[me] = true; others = targets; unanswered = others };
 	do
-	:: others == 0 -> break
-	:: else ->
-		atomic {
-			do
-			:: HAS(others, t) -> break
-			:: else -> t++
-			od;
-			REMOVE(others, t);
-			asked[t] = true;
-			answered[t] = false
-		};
+	:: atomic { others == 0 -> off[me] = false; break }
+	:: atomic {
+		others != 0 ->
+		do
+		:: HAS(others, t) -> break
+		:: else -> t++
+		od;
+		REMOVE(others, t);
+		ADD(asked, t);
 		tell(t, HARD);
-		atomic { ADD(waits, t); t = 0 }
+		t = 0
+	   }
 	od;
-	off[me] = false;
-	do
-	:: waits == 0 -> break
-	:: else ->
-		atomic {
-			do
-			:: HAS(waits, t) -> break
-			:: else -> t++
-			od
-		};
-		answered[t];
-		atomic { REMOVE(waits, t); t = 0 }
-	od
+	unanswered == 0
 }
 
 /* xc_intr_drain_all, xc_thread_wait_idle */
 inline drain_all()
 {
-	INTERRUPTS_OFF(me);
-	atomic { notify[me] = 0; lazy[me] = 0; bits = 3 };
+	atomic { !off[me] && !in_intr[me] -> off[me] = true; notify[me] = 0; lazy[me] = 0; bits = 3 };
 	serve(me);
-	off[me] = false;
+	atomic { bits = 0; awake[me] = true; off[me] = false };
 	idle[me] && box[BOX(me, LOW)] == 0
 }
 
 /* xc_cpu_dying, the park, xc_cpu_online */
 proctype leaver(byte me)
 {
-	byte others, waits, t, bits, j, k;
+	byte others, t, bits, j, k;
 
 #ifndef TWO_AT_ONCE
 	atomic { !going -> going = true };
@@ -254,12 +245,12 @@ proctype leaver(byte me)
 	drain_all();
 #endif
 #ifdef BARRIER_BEFORE_CLEAR
-	xc_cpu_barrier();
+	barrier();
 #endif
-	/* On this CPU: not amid a post of another of its threads. */
+	/* By a thread of this CPU, and so not amid a post of another of its threads. */
 	atomic { !off[me] && !in_intr[me] -> REMOVE(targets, me) };
 #if !defined(NO_OFFLINE_BARRIER) && !defined(BARRIER_BEFORE_CLEAR)
-	xc_cpu_barrier();
+	barrier();
 #endif
 #if !defined(NO_OFFLINE_DRAIN) && !defined(DRAIN_BEFORE_CLEAR)
 	drain_all();

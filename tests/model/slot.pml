@@ -386,6 +386,12 @@ finished:
 	skip
 }
 
+#ifdef NEWEST_FIRST
+#define OLDER (slot[x].order > order)
+#else
+#define OLDER (slot[x].order < order)
+#endif
+
 /* xc_slot_find, xc_slot_claim, xc_slot_finish, until nothing is found. */
 proctype target(byte me)
 {
@@ -436,9 +442,9 @@ end:	atomic {
 		if
 #ifndef NO_SNAPSHOT
 		:: slot[x].order > latest -> skip
-		:: slot[x].order <= latest && (found == NONE || slot[x].order < order) ->
+		:: slot[x].order <= latest && (found == NONE || OLDER) ->
 #else
-		:: found == NONE || slot[x].order < order ->
+		:: found == NONE || OLDER ->
 #endif
 			more = (found != NONE);
 			found = x; order = slot[x].order; generation = seen

@@ -26,7 +26,8 @@ ledger_print(void)
 
 		if (call->over || call->error != 0)
 			continue;
-		printf("  call %u: %s %s by CPU %u to set %#x%s%s", i, levels[call->level], ways[call->way],
+		printf("  call %u: %s%s %s by CPU %u to set %#x%s%s", i, (call->flags & XC_LAZY) != 0 ? "lazy " : "",
+		    levels[call->level], ways[call->way],
 		    call->sender, call->may, call->posted ? "" : ", in its post", call->cancelled ? ", cancelled" : "");
 		ledger_print_set("begun", call, false);
 		ledger_print_set("ended", call, true);

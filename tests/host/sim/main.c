@@ -23,8 +23,8 @@
 #include "tests/host/sim/scenario.h"
 #include "tests/host/sim/sim.h"
 
-/* Steps of a run, unless told: the longest scenario needs a tenth. */
-#define MAIN_STEPS 400000u
+/* Steps of a run, unless told: most need a hundredth. */
+#define MAIN_STEPS 1000000u
 /* A run that takes longer than this, in seconds of the host, is in a loop without a scheduling point. */
 #define MAIN_SECONDS 60u
 #define MAIN_TRACE 60u

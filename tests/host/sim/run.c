@@ -73,6 +73,7 @@ run_main(void)
 	sim_result->scenario = s->name;
 	strategy_init(sim_random(&state), sim.strategy != NULL || !s->clocked ? sim.strategy : "walk", ncpu);
 	ledger_online = (UINT32_C(1) << ncpu) - 1;
+	sim.lenient = s->clocked;
 	/* No rescue: what is lost stays lost. */
 	if (s->run != cases_run)
 		xc_stall_config(RUN_STALL_NS, 0, false, false);

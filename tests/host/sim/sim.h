@@ -51,6 +51,7 @@ struct sim_setting {
 	unsigned run; /* which of the seed's */
 	unsigned cpus;
 	uint64_t max_steps;
+	bool lenient;   /* a run that has not ended by then has passed */
 	unsigned trace; /* how many of the last steps a failure prints; 0: not even the failure */
 	bool verbose;   /* the kernel's console goes to the standard output */
 	const char *scenario, *strategy; /* NULL: from the seed */

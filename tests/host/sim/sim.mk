@@ -7,7 +7,7 @@ SIM_DIR = $(BUILD)/host/sim
 SIM_KERNEL_SOURCES = $(filter-out %_command.c kernel/cmdline.c kernel/panic.c,$(wildcard kernel/*.c))
 SIM_XCALL_SOURCES = $(filter-out %_command.c,$(wildcard xcall/*.c))
 # Code of the kernel's and of the scenarios': one point before each operation that reads and writes.
-SIM_SCENARIO_SOURCES = $(patsubst %,$(SIM)/%.c,actors cases hotplug ledger mix pool scenarios special)
+SIM_SCENARIO_SOURCES = $(patsubst %,$(SIM)/%.c,actors cases gather hotplug ledger mix pool scenarios special)
 # Cases of the kernel's; and what they may need, of which the linker takes what they do need.
 SIM_TEST_SOURCES = $(wildcard tests/kernel/test_xcall*.c)
 SIM_HELP_SOURCES := $(filter-out tests/kernel/test% tests/kernel/misuse_%,$(wildcard tests/kernel/*.c)) \

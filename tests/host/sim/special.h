@@ -31,6 +31,11 @@ void special_pair(unsigned flags);
 /* hotplug.c: a CPU that comes and goes while others post to it. */
 void hotplug_run(unsigned);
 
+/* gather.c: ipi(9), rendezvous, stop-machine. */
+void gather_ipi(unsigned);
+void gather_rendezvous(unsigned);
+void gather_stop(unsigned);
+
 /* cases.c: the kernel's own cases, by number of those that are named there. */
 void cases_run(unsigned);
 

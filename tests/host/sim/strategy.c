@@ -6,8 +6,8 @@
  *		has a priority, the best that can run does; at d steps, drawn beforehand, whoever runs gets the worst.  A
  *		defect that needs d orders of events is found with a probability that does not vanish with
  *		the length of the run.
- *	place	As pct, but what stops a virtual CPU is a place in xcall/: some of them, by the seed; and it stands still for
- *		many steps.  Finds windows of few instructions, each time through them.
+ *	place	As pct, but what stops a virtual CPU is a place in xcall/: some of them, by the seed, so many times; and it
+ *		stands still for many steps.  Finds windows of few instructions, each time through them.
  *	all	Exhaustive: every run that differs from turns without preemption in at most `depth` choices (delay bounding:
  *		Emmi, Qadeer, Rakamaric, POPL 2011).  At each choice the process forks; the child deviates.
  *
@@ -37,6 +37,7 @@ static uint64_t strategy_change[STRATEGY_CHANGES];   /* pct: steps */
 static unsigned strategy_changes;
 static unsigned strategy_places, strategy_residue;   /* place: the sites with that residue */
 static unsigned strategy_odds, strategy_stall;        /* place: stop once in so many visits, for so many steps */
+static unsigned strategy_stalls;                      /* place: so often */
 static uint64_t strategy_stalled[SIM_CPUS];          /* place: until that step */
 static unsigned strategy_holds;                      /* how interrupts are kept back: 0 never, to 3 */
 static bool strategy_weak;                           /* weak operations fail for no reason */
@@ -96,6 +97,7 @@ strategy_init(uint64_t seed, const char *name, unsigned ncpus)
 	strategy_residue = sim_below(&strategy_state, strategy_places);
 	strategy_odds = 1 + sim_below(&strategy_state, 4);
 	strategy_stall = 30u << 3 * sim_below(&strategy_state, 3);
+	strategy_stalls = 1 + sim_below(&strategy_state, 40);
 	strategy_holds = sim_below(&strategy_state, 4);
 	strategy_weak = sim_below(&strategy_state, 4) == 0;
 	strategy_left = sim.depth;
@@ -228,9 +230,11 @@ strategy_next_place(unsigned self, uint32_t mask, enum sim_kind kind, unsigned s
 {
 	if (kind == SIM_PAUSE)
 		strategy_priority[self] = --strategy_worst;
-	else if (kind != SIM_IDLE && site % strategy_places == strategy_residue && trace_site_of_xcall(site) &&
-	    sim_below(&strategy_state, strategy_odds) == 0)
+	else if (strategy_stalls != 0 && kind != SIM_IDLE && site % strategy_places == strategy_residue &&
+	    trace_site_of_xcall(site) && sim_below(&strategy_state, strategy_odds) == 0) {
+		strategy_stalls--;
 		strategy_stalled[self] = sim_steps + sim_below(&strategy_state, strategy_stall);
+	}
 	/* Lest the one demoted last waits until all others are through. */
 	if (sim_below(&strategy_state, 64) == 0)
 		strategy_priority[strategy_anybody(mask)] = (int)sim_below(&strategy_state, 1000);

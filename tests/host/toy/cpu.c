@@ -262,9 +262,9 @@ softint_establish(unsigned flags, void (*func)(void *), void *arg)
 	for (struct toy_softint *s = toy_softints; s < toy_softints + TOY_SOFTINTS; s++) {
 		if (s->s_level != 0)
 			continue;
-		*s = (struct toy_softint){
-			.s_level = (flags & ~(unsigned)SOFTINT_MPSAFE) + 1, .s_func = func, .s_arg = arg
-		};
+		*s = (struct toy_softint){ .s_level = (flags & ~(unsigned)SOFTINT_MPSAFE) + 1,
+			.s_func = func,
+			.s_arg = arg };
 		return s;
 	}
 	return NULL;

@@ -59,8 +59,8 @@ toy_reschedule(void)
 	struct cpu_info *ci = curcpu();
 	lwp_t *self = ci->ci_curlwp, *best = toy_best(ci);
 
-	if (best == self || (self->l_state == TOY_RUNNABLE && best->l_pri == self->l_pri &&
-				!ci->ci_yield))
+	if (best == self ||
+	    (self->l_state == TOY_RUNNABLE && best->l_pri == self->l_pri && !ci->ci_yield))
 		return;
 	ci->ci_yield = false;
 	best->l_ran = ++toy_switches;
@@ -75,7 +75,8 @@ toy_sleep(const void *for_, uint64_t wake_ns)
 	lwp_t *self = curlwp;
 
 	KASSERTMSG(curcpu()->ci_nopreempt == 0 && curcpu()->ci_spin_depth == 0 && !cpu_intr_p() &&
-		!cpu_softintr_p(), "toy: thread %s may not sleep here", self->l_name);
+		!cpu_softintr_p(),
+	    "toy: thread %s may not sleep here", self->l_name);
 	self->l_for = for_;
 	self->l_wake_ns = wake_ns;
 	self->l_state = TOY_SLEEPING;
@@ -253,7 +254,9 @@ spinlock_wanted(const struct cpu_info *ci, char text[SPINLOCK_TEXT_BYTES])
 void
 mutex_init(kmutex_t *m, int type __attribute__((unused)), int ipl, const char *name)
 {
-	*m = (kmutex_t){ .mtx_name = name, .mtx_spins = ipl != IPL_NONE, .mtx_lock = { name, NULL } };
+	*m = (kmutex_t){
+		.mtx_name = name, .mtx_spins = ipl != IPL_NONE, .mtx_lock = { name, NULL }
+	};
 }
 
 void

@@ -4,7 +4,7 @@ TOY = tests/host/toy
 TOY_DIR = $(BUILD)/host/toy
 # As xcall/README.md says: the folder, without the monitor's command.
 TOY_XCALL_SOURCES = $(filter-out %_command.c,$(wildcard xcall/*.c))
-TOY_SUITES = xcall xcall_wait xcall_seed xcall_storm xcall_ipi xcall_ipi_storm xcall_rendezvous xcall_stop
+TOY_SUITES = xcall xcall_wait xcall_seed xcall_storm xcall_ipi xcall_rendezvous xcall_stop
 TOY_TEST_SOURCES = $(TOY)/cases.c $(TOY_SUITES:%=tests/kernel/test_%.c) $(patsubst %,tests/kernel/%.c,crew masked twin_seed)
 TOY_HOST_SOURCES = $(patsubst %,$(TOY)/%.c,cpu thread rest main)
 TOY_OBJECTS = $(patsubst %.c,$(TOY_DIR)/%.o,$(TOY_HOST_SOURCES) $(TOY_XCALL_SOURCES) $(TOY_TEST_SOURCES))
@@ -23,10 +23,11 @@ $(TOY_DIR)/xcall-toy: $(TOY_OBJECTS)
 
 -include $(TOY_OBJECTS:.o=.d)
 
-# On 20 CPUs a call's targets are in two groups.  A run takes a second or two; one that hangs is stopped.
-TOY_CPUS = 1 2 4 20
+# On 17 CPUs a call's targets are in two groups.  A run takes a second or two; one that hangs is stopped.
+TOY_CPUS = 1 2 4 17
 TOY_TIMEOUT = 120
 .PHONY: toy
+test-host: toy
 toy: $(TOY_DIR)/xcall-toy ## xcall in a toy kernel of its own: the porting page, followed to the letter
 	@for n in $(TOY_CPUS); do \
 		timeout $(TOY_TIMEOUT) $< $$n > $(TOY_DIR)/log || { cat $(TOY_DIR)/log; echo "toy: failed on $$n CPUs"; exit 1; }; \

@@ -15,8 +15,7 @@ typedef struct kcondvar {
 void cv_init(kcondvar_t *, const char *name);
 void cv_wait(kcondvar_t *, kmutex_t *);
 /* 0: woken; EWOULDBLOCK: the time is over, which may be UINT64_MAX. */
-int cv_timedwait(kcondvar_t *, kmutex_t *, uint64_t timeout_ns)
-    __attribute__((warn_unused_result));
+int cv_timedwait(kcondvar_t *, kmutex_t *, uint64_t timeout_ns) __attribute__((warn_unused_result));
 void cv_broadcast(kcondvar_t *);
 
 /* For tests/kernel/ only. */

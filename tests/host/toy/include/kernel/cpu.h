@@ -41,8 +41,7 @@ struct cpu_info *curcpu(void);
 struct cpu_info *cpu_lookup(unsigned index); /* NULL: none of that index */
 bool cpu_online(const struct cpu_info *);
 unsigned cpu_distance(const struct cpu_info *, const struct cpu_info *);
-#define CPU_INFO_FOREACH(ci) \
-	for (unsigned ci_i_ = 0; ((ci) = cpu_lookup(ci_i_)) != NULL; ci_i_++)
+#define CPU_INFO_FOREACH(ci) for (unsigned ci_i_ = 0; ((ci) = cpu_lookup(ci_i_)) != NULL; ci_i_++)
 #define curlwp (curcpu()->ci_curlwp)
 
 bool cpu_nmi_p(void);
