@@ -85,6 +85,16 @@ xc_drain_running(const struct xc_stack *stack, uint64_t number)
 	return false;
 }
 
+/* Lazy ones become ordinary: their CPU may have no tick. */
+static void
+xc_drain_announce(struct xc_cpu *target, enum xc_level level)
+{
+	bool intr = machine_intr_disable();
+
+	xc_intr_notify(xc_cpu_lookup(curcpu()->ci_index), target, level, intr);
+	machine_intr_restore(intr);
+}
+
 /* Waits for the descriptors that were posted to that CPU. */
 static void
 xc_drain_calls(struct xc_cpu *target, enum xc_level level)
@@ -93,6 +103,8 @@ xc_drain_calls(struct xc_cpu *target, enum xc_level level)
 	uint64_t posted = atomic_load_explicit(&inbox->i_posted, memory_order_acquire);
 	struct xc_stall stall;
 
+	if (atomic_load_explicit(&inbox->i_begun, memory_order_acquire) < posted)
+		xc_drain_announce(target, level);
 	xc_stall_begin(&stall);
 	/* Acquire: pairs with xc_inbox_next(); the record of what has begun is there. */
 	while (atomic_load_explicit(&inbox->i_begun, memory_order_acquire) < posted ||

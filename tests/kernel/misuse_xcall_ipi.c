@@ -8,6 +8,7 @@
 #include "kernel/printf.h"
 #include "kernel/softint.h"
 #include "tests/kernel/crew.h"
+#include "tests/kernel/others.h"
 #include "tests/kernel/test.h"
 #include "xcall/ipi.h"
 #include "xcall/rendezvous.h"
@@ -21,20 +22,6 @@ static ipi_msg_t misuse_msg;
 static void
 misuse_nothing(void *arg __attribute__((unused)))
 {
-}
-
-static struct cpu_info *
-misuse_last_cpu(void)
-{
-	return cpu_lookup(ncpu - 1);
-}
-
-static void
-misuse_all(struct cpuset *set)
-{
-	cpuset_zero(set);
-	for (unsigned i = 0; i < ncpu; i++)
-		cpuset_add(set, i);
 }
 
 /* --- identifiers ------------------------------------------------------------------------------------------ */
@@ -71,7 +58,7 @@ TEST_MISUSE(ipi_trigger_after_unregister)
 	unsigned ipi = ipi_register(misuse_nothing, NULL);
 	struct cpuset set;
 
-	misuse_all(&set);
+	others_all(&set);
 	ipi_trigger_multi(ipi, &set);
 	ipi_unregister(ipi);
 	printf("unregistered\n");
@@ -195,7 +182,7 @@ TEST_MISUSE(ipi_waits_for_its_own_message)
 {
 	misuse_msg.func = misuse_wait;
 	misuse_msg.arg = &misuse_msg;
-	ipi_unicast(&misuse_msg, misuse_last_cpu());
+	ipi_unicast(&misuse_msg, others_last());
 	ipi_wait(&misuse_msg);
 }
 
@@ -246,7 +233,7 @@ misuse_meet(void *arg __attribute__((unused)))
 {
 	struct cpuset set;
 
-	misuse_all(&set);
+	others_all(&set);
 	(void)!xc_rendezvous(&set, misuse_nothing, misuse_nothing, misuse_nothing, NULL, 0);
 }
 
@@ -286,17 +273,17 @@ TEST_MISUSE(rendezvous_in_softint)
 
 TEST_MISUSE(rendezvous_in_hard_call)
 {
-	(void)xc_wait(xc_unicast(XC_HARD, misuse_meet_call, NULL, NULL, misuse_last_cpu()));
+	(void)xc_wait(xc_unicast(XC_HARD, misuse_meet_call, NULL, NULL, others_last()));
 }
 
 TEST_MISUSE(rendezvous_in_nmi)
 {
-	(void)xc_wait(xc_unicast(XC_NMI, misuse_meet_call, NULL, NULL, misuse_last_cpu()));
+	(void)xc_wait(xc_unicast(XC_NMI, misuse_meet_call, NULL, NULL, others_last()));
 }
 
 TEST_MISUSE(rendezvous_in_function)
 {
-	(void)xc_wait(xc_unicast(0, misuse_meet_call, NULL, NULL, misuse_last_cpu()));
+	(void)xc_wait(xc_unicast(0, misuse_meet_call, NULL, NULL, others_last()));
 }
 
 static void
@@ -307,7 +294,7 @@ misuse_stop_call(void *arg1 __attribute__((unused)), void *arg2 __attribute__((u
 
 TEST_MISUSE(stop_machine_in_function)
 {
-	(void)xc_wait(xc_unicast(0, misuse_stop_call, NULL, NULL, misuse_last_cpu()));
+	(void)xc_wait(xc_unicast(0, misuse_stop_call, NULL, NULL, others_last()));
 }
 
 TEST_MISUSE(stop_machine_with_spinlock)
@@ -328,7 +315,7 @@ misuse_panic_stopped(bool nmi)
 {
 	struct cpuset set;
 
-	misuse_all(&set);
+	others_all(&set);
 	panic("%u of %u stand still", xc_stop_cpus(&set, nmi, MISUSE_STOP_NS), ncpu - 1);
 }
 

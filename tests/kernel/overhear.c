@@ -69,6 +69,8 @@ overhear_hook(void (*hook)(const char *line))
 void
 overhear_begin(void)
 {
+	/* A case that failed has not ended it. */
+	console_detach(&overhear_device);
 	overhear_length = overhear_line = 0;
 	overhear_text[0] = '\0';
 	atomic_store_explicit(&overhear_watched, 0, memory_order_relaxed);

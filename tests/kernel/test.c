@@ -14,6 +14,7 @@
 #include "kernel/panic.h"
 #include "kernel/printf.h"
 #include "kernel/string.h"
+#include "xcall/xc_status.h"
 
 /* Free for tests: between the timer's class and that of calls and wake-ups. */
 #define TEST_VECTOR_FIRST 0x90u
@@ -21,6 +22,8 @@
 #define TEST_HANG_NS 60000000000ull
 /* Threads that exited free themselves when their CPU next switches; give them that long. */
 #define TEST_SETTLE_NS 2000000000ull
+/* A wait for a cross call that lasts that long ends in a panic with its report. */
+#define TEST_STALL_NS 240000000000ull
 
 static _Atomic unsigned test_failures; /* of the running case */
 static const char *test_skipped;       /* why the running case was skipped, or NULL */
@@ -190,6 +193,8 @@ test_run(const char *list)
 
 	for (const struct test_case *t = set_tests_start; t < set_tests_end; t++)
 		suites += test_starts_suite(t) && test_chosen(list, t->suite);
+	/* Without rescues: a lost notification must show, and not be made good after some seconds. */
+	xc_stall_config(0, TEST_STALL_NS, false, false);
 	printf("KTAP version 1\n1..%u\n", suites);
 	for (const struct test_case *t = set_tests_start; t < set_tests_end; t++) {
 		if (test_starts_suite(t) && test_chosen(list, t->suite))

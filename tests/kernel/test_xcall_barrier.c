@@ -13,7 +13,7 @@
 #include "tests/kernel/test.h"
 #include "xcall/xc_call.h"
 
-#define BARRIER_ROUNDS ROUNDS(20)
+#define BARRIER_ROUNDS ROUNDS(12)
 
 /* --- sections ------------------------------------------------------------------------------------------- */
 

@@ -14,7 +14,7 @@
 #include "xcall/xc_internal.h"
 
 /* CPUs that spin with interrupts off wait for the host to run each of them in turn. */
-#define HARD_ROUNDS ROUNDS(10)
+#define HARD_ROUNDS ROUNDS(6)
 
 static _Atomic uint64_t hard_ran, hard_wrong;
 

@@ -3,11 +3,9 @@
  */
 #include <stddef.h>
 
-#include "kernel/evcnt.h"
-#include "kernel/softint.h"
-#include "kernel/string.h"
 #include "tests/kernel/crew.h"
 #include "tests/kernel/masked.h"
+#include "tests/kernel/others.h"
 #include "tests/kernel/test.h"
 #include "xcall/ipi.h"
 #include "xcall/xc_internal.h"
@@ -31,28 +29,6 @@ static void
 ipi_reset(void)
 {
 	atomic_store_explicit(&ipi_count, 0, memory_order_relaxed);
-}
-
-static struct cpu_info *
-ipi_last_cpu(void)
-{
-	return cpu_lookup(ncpu - 1);
-}
-
-/* As a CPU that has left, or is back; it has nothing to do with cross calls meanwhile. */
-static void
-ipi_set_target(struct cpu_info *ci, bool target)
-{
-	uint64_t bit = UINT64_C(1) << ci->ci_index % 64;
-	_Atomic uint64_t *word = &xc_targets.t_set[ci->ci_index / 64];
-
-	if (target) {
-		atomic_fetch_or_explicit(word, bit, memory_order_release);
-		atomic_fetch_add_explicit(&xc_targets.t_count, 1, memory_order_relaxed);
-	} else {
-		atomic_fetch_and_explicit(word, ~bit, memory_order_release);
-		atomic_fetch_sub_explicit(&xc_targets.t_count, 1, memory_order_relaxed);
-	}
 }
 
 /* --- triggers --------------------------------------------------------------------------------------------- */
@@ -165,9 +141,9 @@ TEST_CASE(xcall_ipi, triggers_coalesce)
 	}
 	ipi = ipi_register(ipi_count_up, NULL);
 	ipi_reset();
-	masked_begin(&masked, ipi_last_cpu());
+	masked_begin(&masked, others_last());
 	for (unsigned i = 0; i < 1000; i++)
-		ipi_trigger(ipi, ipi_last_cpu());
+		ipi_trigger(ipi, others_last());
 	before = ipi_counted();
 	masked_end(&masked);
 	T_ASSERT(test_wait_at_least(&ipi_count, 1));
@@ -211,7 +187,7 @@ latest_sender(void *arg)
 
 	for (uint64_t i = 1; i <= LATEST_ROUNDS; i++) {
 		atomic_store_explicit(&l->value, i, memory_order_relaxed);
-		ipi_trigger(l->ipi, ipi_last_cpu());
+		ipi_trigger(l->ipi, others_last());
 		for (uint64_t spin = crew_random(&random) % 100; spin != 0; spin--)
 			machine_pause();
 		if (i % 10 == 0)
@@ -314,10 +290,10 @@ slow_check(bool serve, bool nested)
 
 	slow.ipi = ipi_register(slow_handler, &slow);
 	above.ipi = ipi_register(slow_handler, &above);
-	ipi_trigger(slow.ipi, ipi_last_cpu());
+	ipi_trigger(slow.ipi, others_last());
 	T_ASSERT(test_wait_at_least(&slow.inside, 1));
 	if (nested) {
-		ipi_trigger(above.ipi, ipi_last_cpu());
+		ipi_trigger(above.ipi, others_last());
 		T_ASSERT(test_wait_at_least(&above.inside, 1));
 	}
 	crew_start(&job, cpu_lookup(0), PRI_KERNEL, slow_unregister, &slow);
@@ -482,7 +458,7 @@ TEST_CASE(xcall_ipi, the_own_cpu_has_room_always)
 TEST_CASE(xcall_ipi, offline_cpus_are_passed_over)
 {
 	uint64_t *where = crew_alloc(ncpu, sizeof(*where));
-	struct cpu_info *off = ipi_last_cpu();
+	struct cpu_info *off = others_last();
 	struct letter one, all;
 	struct cpuset set;
 	bool ok;
@@ -495,11 +471,9 @@ TEST_CASE(xcall_ipi, offline_cpus_are_passed_over)
 	}
 	ipi_ran = crew_alloc(ncpu, sizeof(*ipi_ran));
 	ipi = ipi_register(ipi_note_cpu, &ipi_ran);
-	cpuset_zero(&set);
-	for (unsigned i = 0; i < ncpu; i++)
-		cpuset_add(&set, i);
+	others_all(&set);
 	letter_init(&one, where, 1);
-	ipi_set_target(off, false);
+	others_set_target(off, false);
 	ipi_trigger(ipi, off);
 	ipi_trigger_multi(ipi, &set);
 	ok = ipi_ran_once(0, ncpu - 2, CPUSET_END);
@@ -516,7 +490,7 @@ TEST_CASE(xcall_ipi, offline_cpus_are_passed_over)
 	ok = letter_was_read(&all, 0, ncpu - 1, CPUSET_END) && ok;
 	kthread_sleep_ns(5000000);
 	ok = ok && ipi_ran_on(ncpu - 1) == 0;
-	ipi_set_target(off, true);
+	others_set_target(off, true);
 	ipi_unregister(ipi);
 	crew_free((void *)(uintptr_t)ipi_ran, ncpu, sizeof(*ipi_ran));
 	crew_free(where, ncpu, sizeof(*where));
@@ -533,14 +507,14 @@ TEST_CASE(xcall_ipi, runs_inline_while_nobody_is_up)
 
 	ipi_reset();
 	CPU_INFO_FOREACH(ci)
-		ipi_set_target(ci, false);
+		others_set_target(ci, false);
 	ipi = ipi_register(ipi_count_up, NULL);
 	intr = machine_intr_disable();
 	ipi_trigger(ipi, self);
 	ipi_trigger_broadcast(ipi, false);
 	ipi_trigger_broadcast(ipi, true);
 	if (ncpu > 1)
-		ipi_trigger(ipi, ipi_last_cpu());
+		ipi_trigger(ipi, others_last());
 	triggered = ipi_counted();
 	ipi_unicast(&msg, self);
 	ipi_wait(&msg);
@@ -552,92 +526,7 @@ TEST_CASE(xcall_ipi, runs_inline_while_nobody_is_up)
 	machine_intr_restore(intr);
 	ipi_unregister(ipi);
 	CPU_INFO_FOREACH(ci)
-		ipi_set_target(ci, true);
+		others_set_target(ci, true);
 	T_ASSERT_EQ(triggered, 2);
 	T_ASSERT_EQ(sent, 2);
-}
-
-/* --- contexts --------------------------------------------------------------------------------------------- */
-
-struct sender {
-	unsigned ipi;
-	ipi_msg_t msg;
-	_Atomic uint64_t sent;
-};
-
-/* To a CPU in turn, so that the message comes where it may. */
-static void
-context_send(struct sender *sender)
-{
-	ipi_trigger(sender->ipi, ipi_last_cpu());
-	ipi_broadcast(&sender->msg, false);
-	atomic_fetch_add_explicit(&sender->sent, 1, memory_order_release);
-}
-
-static void
-context_soft(void *arg)
-{
-	context_send(arg);
-	ipi_wait(&((struct sender *)arg)->msg);
-}
-
-static void
-context_call(void *arg1, void *arg2 __attribute__((unused)))
-{
-	context_soft(arg1);
-}
-
-/* Each of them sends, and waits where a wait is legal; the caller waits for all. */
-static void
-context_check(struct sender *sender, unsigned context)
-{
-	static struct spinlock lock = SPINLOCK_INIT("context");
-	void *softint;
-	bool intr;
-
-	switch (context) {
-	case 0:
-		spinlock_enter(&lock);
-		context_send(sender);
-		spinlock_exit(&lock);
-		break;
-	case 1:
-		kpreempt_disable();
-		context_soft(sender);
-		kpreempt_enable();
-		break;
-	case 2:
-		intr = machine_intr_disable();
-		context_soft(sender);
-		machine_intr_restore(intr);
-		break;
-	case 3:
-		softint = softint_establish(SOFTINT_NET, context_soft, sender);
-		softint_schedule(softint);
-		softint_disestablish(softint);
-		break;
-	case 4:
-		T_ASSERT_EQ(xc_wait(xc_unicast(XC_HARD, context_call, sender, NULL, curcpu())), 0);
-		break;
-	default:
-		T_ASSERT_EQ(xc_wait(xc_unicast(0, context_call, sender, NULL, ipi_last_cpu())), 0);
-		break;
-	}
-}
-
-TEST_CASE(xcall_ipi, sends_and_waits_in_every_context)
-{
-	struct sender sender = { .msg = { .func = ipi_count_up } };
-
-	sender.ipi = ipi_register(ipi_count_up, NULL);
-	for (unsigned context = 0; context < 6; context++) {
-		ipi_reset();
-		atomic_store_explicit(&sender.sent, 0, memory_order_relaxed);
-		context_check(&sender, context);
-		ipi_wait(&sender.msg);
-		T_ASSERT_EQ(atomic_load_explicit(&sender.sent, memory_order_acquire), 1);
-		T_ASSERT(test_wait_at_least(&ipi_count, 1 + ncpu));
-		T_ASSERT_EQ(ipi_counted(), 1 + ncpu);
-	}
-	ipi_unregister(sender.ipi);
 }

@@ -1,15 +1,112 @@
 /*
- * ipi(9) under load: waits that cross each other, mailboxes that are full, everybody to everybody.
+ * ipi(9) in every context and under load: waits that cross each other, mailboxes that are full, everybody to everybody.
  */
 #include <stddef.h>
 
 #include "kernel/evcnt.h"
+#include "kernel/softint.h"
 #include "kernel/string.h"
 #include "tests/kernel/crew.h"
 #include "tests/kernel/masked.h"
+#include "tests/kernel/others.h"
 #include "tests/kernel/test.h"
 #include "xcall/ipi.h"
 #include "xcall/xc_internal.h"
+
+/* --- contexts --------------------------------------------------------------------------------------------- */
+
+static _Atomic uint64_t context_count;
+
+static void
+context_count_up(void *arg __attribute__((unused)))
+{
+	atomic_fetch_add_explicit(&context_count, 1, memory_order_release);
+}
+
+struct sender {
+	unsigned ipi;
+	ipi_msg_t msg;
+	_Atomic uint64_t sent;
+};
+
+/* To a CPU in turn, so that the message comes where it may. */
+static void
+context_send(struct sender *sender)
+{
+	ipi_trigger(sender->ipi, others_last());
+	ipi_broadcast(&sender->msg, false);
+	atomic_fetch_add_explicit(&sender->sent, 1, memory_order_release);
+}
+
+static void
+context_soft(void *arg)
+{
+	context_send(arg);
+	ipi_wait(&((struct sender *)arg)->msg);
+}
+
+static void
+context_call(void *arg1, void *arg2 __attribute__((unused)))
+{
+	context_soft(arg1);
+}
+
+/* Each of them sends, and waits where a wait is legal; the caller waits for all. */
+static void
+context_check(struct sender *sender, unsigned context)
+{
+	static struct spinlock lock = SPINLOCK_INIT("context");
+	void *softint;
+	bool intr;
+
+	switch (context) {
+	case 0:
+		spinlock_enter(&lock);
+		context_send(sender);
+		spinlock_exit(&lock);
+		break;
+	case 1:
+		kpreempt_disable();
+		context_soft(sender);
+		kpreempt_enable();
+		break;
+	case 2:
+		intr = machine_intr_disable();
+		context_soft(sender);
+		machine_intr_restore(intr);
+		break;
+	case 3:
+		softint = softint_establish(SOFTINT_NET, context_soft, sender);
+		softint_schedule(softint);
+		softint_disestablish(softint);
+		break;
+	case 4:
+		T_ASSERT_EQ(xc_wait(xc_unicast(XC_HARD, context_call, sender, NULL, curcpu())), 0);
+		break;
+	default:
+		T_ASSERT_EQ(xc_wait(xc_unicast(0, context_call, sender, NULL, others_last())), 0);
+		break;
+	}
+}
+
+TEST_CASE(xcall_ipi_storm, sends_and_waits_in_every_context)
+{
+	struct sender sender = { .msg = { .func = context_count_up } };
+
+	sender.ipi = ipi_register(context_count_up, NULL);
+	for (unsigned context = 0; context < 6; context++) {
+		atomic_store_explicit(&context_count, 0, memory_order_relaxed);
+		atomic_store_explicit(&sender.sent, 0, memory_order_relaxed);
+		context_check(&sender, context);
+		ipi_wait(&sender.msg);
+		T_ASSERT_EQ(atomic_load_explicit(&sender.sent, memory_order_acquire), 1);
+		T_ASSERT(test_wait_at_least(&context_count, 1 + ncpu));
+		T_ASSERT_EQ(atomic_load_explicit(&context_count, memory_order_acquire), 1 + ncpu);
+	}
+	ipi_unregister(sender.ipi);
+}
+
+/* --- the counter ---------------------------------------------------------------------------------------------- */
 
 static void
 full_visit(const struct evcnt *ev, void *arg)
@@ -175,7 +272,7 @@ behind_trigger(void *arg)
 
 TEST_CASE(xcall_ipi_storm, a_wait_serves_what_came_with_it)
 {
-	struct cpu_info *ci = cpu_lookup(ncpu - 1);
+	struct cpu_info *ci = others_last();
 	struct behind behind = { .first = { .func = behind_first, .arg = &behind },
 		.second = { .func = behind_second, .arg = &behind } };
 	struct masked masked;
@@ -240,9 +337,9 @@ TEST_CASE(xcall_ipi_storm, a_full_mailbox_is_waited_for)
 	}
 	full = crew_alloc(ncpu, sizeof(*full));
 	job = crew_alloc(ncpu, sizeof(*job));
-	masked_begin(&masked, cpu_lookup(ncpu - 1));
+	masked_begin(&masked, others_last());
 	for (unsigned i = 1; i < ncpu; i++) {
-		full[i].to = cpu_lookup(ncpu - 1);
+		full[i].to = others_last();
 		crew_start(&job[i], cpu_lookup(i - 1), PRI_USER, full_sender, &full[i]);
 	}
 	kthread_sleep_ns(30000000);

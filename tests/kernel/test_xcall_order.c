@@ -247,3 +247,119 @@ TEST_CASE(xcall_order, posts_that_chase_the_search_keep_order)
 	}
 	T_ASSERT_EQ(atomic_load_explicit(&order_wrong, memory_order_relaxed), 0);
 }
+
+/* --- posts that meet the search --------------------------------------------------------------------------- */
+
+#define MEET_ROUNDS ROUNDS(200)
+
+static void
+meet_run(void *arg1 __attribute__((unused)), void *arg2 __attribute__((unused)))
+{
+}
+
+/* The second post comes while the target looks whether the first was the last, at all distances. */
+static void
+meet_sender(void *arg)
+{
+	struct cpu_info *target = arg;
+	uint64_t random = target->ci_index + 1, first, second;
+
+	for (unsigned i = 0; i < MEET_ROUNDS * XC_LEVELS; i++) {
+		unsigned flags = calls_flags((enum xc_level)(i % XC_LEVELS));
+
+		first = xc_unicast(flags, meet_run, NULL, NULL, target);
+		for (uint64_t spin = crew_random(&random) % 200; spin != 0; spin--)
+			machine_pause();
+		second = xc_unicast(flags, meet_run, NULL, NULL, target);
+		T_ASSERT_EQ(xc_wait(second), 0);
+		T_ASSERT(xc_wait(first) == 0);
+	}
+}
+
+TEST_CASE(xcall_order, no_post_is_missed_by_the_search_at_any_level)
+{
+	struct crew_job *job = crew_alloc(ncpu, sizeof(*job));
+
+	for (unsigned i = 0; i < ncpu; i++)
+		crew_start(
+		    &job[i], cpu_lookup(i), PRI_KERNEL, meet_sender, cpu_lookup((i + 1) % ncpu));
+	for (unsigned i = 0; i < ncpu; i++) {
+		T_ASSERT(test_wait_at_least(&job[i].done, 1));
+		crew_join(&job[i]);
+	}
+	crew_free(job, ncpu, sizeof(*job));
+}
+
+/* --- turns ---------------------------------------------------------------------------------------------- */
+
+/* How many calls have begun on the target, and at which place the one that counts was. */
+static _Atomic uint64_t turns_begun, turns_place;
+
+static void
+turns_run(void *arg1, void *arg2 __attribute__((unused)))
+{
+	uint64_t place = atomic_fetch_add_explicit(&turns_begun, 1, memory_order_relaxed) + 1;
+
+	if (arg1 != NULL)
+		atomic_store_explicit(&turns_place, place, memory_order_relaxed);
+}
+
+struct turns {
+	enum xc_level level;
+	struct cpu_info *ci;
+	uint64_t where;
+};
+
+/* The call of another sender, posted last. */
+static void
+turns_post(void *arg)
+{
+	struct turns *turns = arg;
+
+	turns->where = xc_unicast(calls_flags(turns->level), turns_run, turns, NULL, turns->ci);
+}
+
+/* At which place the last call came that was posted to a full inbox; 0: something was wrong. */
+static uint64_t
+turns_last(enum xc_level level, struct xc_call *call)
+{
+	struct turns turns = { .level = level, .ci = calls_last_cpu() };
+	unsigned flags = calls_flags(level);
+	struct masked masked;
+	struct crew_job job;
+	bool right = true;
+
+	atomic_store_explicit(&turns_begun, 0, memory_order_relaxed);
+	atomic_store_explicit(&turns_place, 0, memory_order_relaxed);
+	masked_begin(&masked, turns.ci);
+	for (unsigned i = 0; i < ORDER_DEEP; i++) {
+		xc_call_init(&call[i], turns_run, NULL, NULL);
+		right = xc_call_post(&call[i], flags, turns.ci) == 0 && right;
+	}
+	crew_start(&job, cpu_lookup(1), PRI_KERNEL, turns_post, &turns);
+	crew_join(&job);
+	masked_end(&masked);
+	right = xc_wait(turns.where) == 0 && right;
+	for (unsigned i = 0; i < ORDER_DEEP; i++)
+		right = xc_call_wait(&call[i]) == 0 && right;
+	return right ? atomic_load_explicit(&turns_place, memory_order_relaxed) : 0;
+}
+
+TEST_CASE(xcall_order, no_sender_is_shut_out_by_the_many_calls_of_another)
+{
+	struct xc_call *call = crew_alloc(ORDER_DEEP, sizeof(*call));
+	unsigned wrong = 0;
+
+	if (ncpu < 3) {
+		crew_free(call, ORDER_DEEP, sizeof(*call));
+		test_skip("needs three CPUs");
+		return;
+	}
+	for (unsigned level = 0; level < XC_LEVEL_NMI; level++) {
+		uint64_t place = turns_last(level, call);
+
+		wrong += place == 0 || place > 4;
+	}
+	crew_free(call, ORDER_DEEP, sizeof(*call));
+	T_ASSERT_EQ(wrong, 0);
+}

@@ -8,6 +8,7 @@
 #include "kernel/clock.h"
 #include "kernel/errno.h"
 #include "kernel/kmem.h"
+#include "kernel/printf.h"
 #include "tests/kernel/calls.h"
 #include "tests/kernel/crew.h"
 #include "tests/kernel/rounds.h"
@@ -16,6 +17,7 @@
 #include "xcall/xc_chain.h"
 #include "xcall/xc_run.h"
 #include "xcall/xc_slot.h"
+#include "xcall/xc_status.h"
 
 /* Of all threads together. */
 #define STORM_CALLS ROUNDS(4000)
@@ -281,6 +283,27 @@ storm_audit(uint64_t *posted)
 	return wrong;
 }
 
+/* How often the windows were met that a run is for: one that stayed at 0 was not tested. */
+static void
+storm_tell(void)
+{
+	uint64_t empty = 0, full = 0, served = 0;
+	struct cpu_info *ci;
+	struct xc_stats s;
+
+	CPU_INFO_FOREACH(ci) {
+		xc_stats(ci, &s);
+		empty += s.empty;
+		served += s.served_waiting;
+		for (unsigned class = 0; class < XC_CLASSES; class ++)
+			full += s.full[class];
+	}
+	printf(
+	    "  # since boot: %lu interrupts for nothing, %lu posts without room, %lu calls served "
+	    "in waits\n",
+	    empty, full, served);
+}
+
 TEST_CASE(xcall_promises, a_call_to_an_online_cpu_runs_there_exactly_once_where_it_should)
 {
 	uint64_t posted = 0;
@@ -296,6 +319,7 @@ TEST_CASE(xcall_promises, a_call_to_an_online_cpu_runs_there_exactly_once_where_
 	storm_all();
 	xc_chain_set_period(XC_CHAIN_PERIOD_NS);
 	wrong = storm_audit(&posted);
+	storm_tell();
 	crew_free((void *)(uintptr_t)storm_ledger, STORM_CALLS * ncpu, 1);
 	crew_free(storm_call_of, STORM_CALLS, sizeof(*storm_call_of));
 	T_ASSERT_EQ(wrong, 0);
@@ -465,4 +489,71 @@ TEST_CASE(xcall_promises, nothing_on_a_call_path_allocates)
 		frugal_level(level, &call);
 	T_ASSERT_EQ(kmem_pages_free(), frugal_pages);
 	T_ASSERT_EQ(atomic_load_explicit(&frugal_wrong, memory_order_relaxed), 0);
+}
+
+/* --- stacks --------------------------------------------------------------------------------------------- */
+
+/* What a trap, a panic and its backtrace may need on top (param.h). */
+#define STACK_LEFT_BYTES 4096
+
+static _Atomic uint64_t stack_left, stack_failed;
+
+static void
+stack_check(bool right)
+{
+	if (!right)
+		atomic_fetch_add_explicit(&stack_failed, 1, memory_order_relaxed);
+}
+
+/* Calls its own CPU and waits, to the bound; there it looks what is left. */
+static void
+stack_hard(void *arg1, void *arg2)
+{
+	uintptr_t levels = (uintptr_t)arg1;
+
+	stack_check(calls_context_is(XC_LEVEL_HARD));
+	if (levels > 1)
+		stack_check(xc_wait(xc_unicast(
+				XC_HARD, stack_hard, (void *)(levels - 1), arg2, curcpu())) == 0);
+	else
+		atomic_store_explicit(&stack_left, (uintptr_t)&levels - (uintptr_t)curlwp->l_stack,
+		    memory_order_release);
+}
+
+/* A soft interrupt of each level interrupts the one below. */
+static void
+stack_soft(void *arg1, void *arg2)
+{
+	enum xc_level level = (enum xc_level)(uintptr_t)arg1;
+	bool last = level + 1 == XC_LEVEL_HARD;
+
+	stack_check(calls_context_is(level));
+	stack_check(!XC_ISERR(xc_unicast(calls_flags(level + 1), last ? stack_hard : stack_soft,
+	    (void *)(uintptr_t)(last ? XC_DEPTH_MAX : level + 1), arg2, curcpu())));
+}
+
+static void
+stack_low(void *arg1, void *arg2)
+{
+	uintptr_t levels = (uintptr_t)arg1;
+
+	stack_check(calls_context_is(XC_LEVEL_LOW));
+	if (levels > 1)
+		stack_check(
+		    xc_wait(xc_unicast(0, stack_low, (void *)(levels - 1), arg2, curcpu())) == 0);
+	else
+		stack_check(!XC_ISERR(xc_unicast(calls_flags(XC_LEVEL_SOFTCLOCK), stack_soft,
+		    (void *)(uintptr_t)XC_LEVEL_SOFTCLOCK, arg2, curcpu())));
+}
+
+/* Functions of every level on top of each other, as deep as they may. */
+TEST_CASE(xcall_promises, the_deepest_nesting_fits_a_stack)
+{
+	atomic_store_explicit(&stack_left, 0, memory_order_relaxed);
+	atomic_store_explicit(&stack_failed, 0, memory_order_relaxed);
+	T_ASSERT_EQ(xc_wait(xc_unicast(
+			0, stack_low, (void *)(uintptr_t)XC_DEPTH_MAX, NULL, calls_last_cpu())),
+	    0);
+	T_ASSERT_EQ(atomic_load_explicit(&stack_failed, memory_order_relaxed), 0);
+	T_ASSERT(atomic_load_explicit(&stack_left, memory_order_acquire) >= STACK_LEFT_BYTES);
 }

@@ -7,6 +7,7 @@
 #include "kernel/errno.h"
 #include "tests/kernel/crew.h"
 #include "tests/kernel/masked.h"
+#include "tests/kernel/others.h"
 #include "tests/kernel/test.h"
 #include "xcall/rendezvous.h"
 #include "xcall/xc_internal.h"
@@ -19,37 +20,6 @@ static uint64_t
 stop_get(_Atomic uint64_t *counter)
 {
 	return atomic_load_explicit(counter, memory_order_acquire);
-}
-
-/* All CPUs but that one; CPUSET_END: all. */
-static void
-stop_others(struct cpuset *set, unsigned not )
-{
-	cpuset_zero(set);
-	for (unsigned i = 0; i < ncpu; i++)
-		if (i != not )
-			cpuset_add(set, i);
-}
-
-static struct cpu_info *
-stop_last_cpu(void)
-{
-	return cpu_lookup(ncpu - 1);
-}
-
-static void
-stop_set_target(struct cpu_info *ci, bool target)
-{
-	uint64_t bit = UINT64_C(1) << ci->ci_index % 64;
-	_Atomic uint64_t *word = &xc_targets.t_set[ci->ci_index / 64];
-
-	if (target) {
-		atomic_fetch_or_explicit(word, bit, memory_order_release);
-		atomic_fetch_add_explicit(&xc_targets.t_count, 1, memory_order_relaxed);
-	} else {
-		atomic_fetch_and_explicit(word, ~bit, memory_order_release);
-		atomic_fetch_sub_explicit(&xc_targets.t_count, 1, memory_order_relaxed);
-	}
 }
 
 /* --- counters on all CPUs ----------------------------------------------------------------------------------- */
@@ -76,7 +46,7 @@ stop_count_end(void)
 static unsigned
 stop_count_still(void)
 {
-	uint64_t before[CACHE_LINE_BYTES];
+	uint64_t before[CACHE_LINE_BYTES] = { 0 };
 	unsigned still = 0, n = ncpu < CACHE_LINE_BYTES ? ncpu : CACHE_LINE_BYTES;
 
 	for (unsigned i = 1; i < n; i++)
@@ -153,7 +123,7 @@ TEST_CASE(xcall_stop, stop_machine_runs_on_the_set)
 	struct machine all = { .still = 0 }, none = { .still = 0 };
 	struct cpuset set;
 
-	stop_others(&set, CPUSET_END);
+	others_all(&set);
 	T_ASSERT_EQ(xc_stop_machine(machine_note, &all, &set), 0);
 	T_ASSERT_EQ(stop_get(&all.ran), ncpu);
 	T_ASSERT_EQ(stop_get(&all.wrong), 0);
@@ -172,13 +142,13 @@ TEST_CASE(xcall_stop, stop_machine_passes_offline_cpus_over)
 		test_skip("needs another CPU");
 		return;
 	}
-	stop_others(&all, CPUSET_END);
+	others_all(&all);
 	cpuset_zero(&one);
 	cpuset_add(&one, ncpu - 1);
-	stop_set_target(stop_last_cpu(), false);
+	others_set_target(others_last(), false);
 	error = xc_stop_machine(machine_note, &some, &all);
 	nobody = xc_stop_machine(machine_note, &none, &one);
-	stop_set_target(stop_last_cpu(), true);
+	others_set_target(others_last(), true);
 	T_ASSERT_EQ(error, 0);
 	T_ASSERT_EQ(stop_get(&some.ran), ncpu - 1);
 	T_ASSERT_EQ(nobody, EHOSTDOWN);
@@ -194,7 +164,7 @@ stop_check(bool nmi)
 	unsigned stopped, again, still;
 	struct cpuset set;
 
-	stop_others(&set, CPUSET_END);
+	others_all(&set);
 	stop_count_begin();
 	stopped = xc_stop_cpus(&set, nmi, STOP_LONG_NS);
 	still = stop_count_still();
@@ -230,7 +200,7 @@ TEST_CASE(xcall_stop, only_those_of_the_set_stop_and_go_on)
 	}
 	cpuset_zero(&first);
 	cpuset_add(&first, 1);
-	stop_others(&all, CPUSET_END);
+	others_all(&all);
 	stop_count_begin();
 	stopped = xc_stop_cpus(&first, false, STOP_LONG_NS);
 	T_ASSERT(counter_moves(&stop_counter[2]));
@@ -260,14 +230,14 @@ TEST_CASE(xcall_stop, offline_cpus_are_not_stopped)
 		test_skip("needs another CPU");
 		return;
 	}
-	stop_others(&all, CPUSET_END);
+	others_all(&all);
 	cpuset_zero(&one);
 	cpuset_add(&one, ncpu - 1);
-	stop_set_target(stop_last_cpu(), false);
+	others_set_target(others_last(), false);
 	stopped = xc_stop_cpus(&all, true, STOP_LONG_NS);
 	nobody = xc_stop_cpus(&one, false, STOP_LONG_NS);
 	xc_restart_cpus(&all);
-	stop_set_target(stop_last_cpu(), true);
+	others_set_target(others_last(), true);
 	cpuset_zero(&one);
 	T_ASSERT_EQ(stopped, ncpu - 2);
 	T_ASSERT_EQ(nobody, 0);
@@ -286,10 +256,10 @@ TEST_CASE(xcall_stop, interrupts_off_need_an_nmi)
 		test_skip("needs another CPU");
 		return;
 	}
-	stop_others(&set, CPUSET_END);
+	others_all(&set);
 	cpuset_zero(&one);
 	cpuset_add(&one, ncpu - 1);
-	masked_begin(&masked, stop_last_cpu());
+	masked_begin(&masked, others_last());
 	first = xc_stop_cpus(&one, false, STOP_SHORT_NS);
 	some = xc_stop_cpus(&set, false, STOP_SHORT_NS);
 	xc_restart_cpus(&set);
@@ -298,7 +268,7 @@ TEST_CASE(xcall_stop, interrupts_off_need_an_nmi)
 	late = xc_stop_cpus(&one, false, STOP_SHORT_NS);
 	masked_end(&masked);
 	/* The interrupts that it had pending find nothing. */
-	counter_begin(&counter, stop_last_cpu());
+	counter_begin(&counter, others_last());
 	T_ASSERT(counter_moves(&counter));
 	counter_end(&counter);
 	T_ASSERT_EQ(first, 0);
@@ -331,14 +301,13 @@ TEST_CASE(xcall_stop, calls_wait_for_the_restart)
 		test_skip("needs another CPU");
 		return;
 	}
-	stop_others(&set, CPUSET_END);
+	others_all(&set);
 	for (unsigned i = 0; i < 4; i++) {
 		(void)xc_stop_cpus(&set, i % 2 != 0, STOP_LONG_NS);
-		hard = xc_unicast(XC_HARD, stop_call, &machine, NULL, stop_last_cpu());
+		hard = xc_unicast(XC_HARD, stop_call, &machine, NULL, others_last());
 		/* In an NMI a CPU takes no other; in an interrupt it does. */
-		nmi = i % 2 != 0
-		    ? xc_unicast(XC_NMI, stop_nmi_call, &machine, NULL, stop_last_cpu())
-		    : hard;
+		nmi = i % 2 != 0 ? xc_unicast(XC_NMI, stop_nmi_call, &machine, NULL, others_last())
+				 : hard;
 		delay_us(5000);
 		early = early || xc_done(hard) || xc_done(nmi);
 		xc_restart_cpus(&set);
@@ -353,10 +322,10 @@ TEST_CASE(xcall_stop, calls_wait_for_the_restart)
 TEST_CASE(xcall_stop, stop_follows_restart_at_once)
 {
 	unsigned rounds = 1 + 24 / ncpu, wrong = 0;
-	uint64_t before[CACHE_LINE_BYTES];
+	uint64_t before[CACHE_LINE_BYTES] = { 0 };
 	struct cpuset set;
 
-	stop_others(&set, CPUSET_END);
+	others_all(&set);
 	stop_count_begin();
 	for (unsigned i = 0; i < rounds; i++) {
 		wrong += xc_stop_cpus(&set, i % 3 == 0, STOP_LONG_NS) != ncpu - 1;
@@ -401,7 +370,7 @@ alone_thread(void *arg)
 	struct cpuset set;
 	bool intr;
 
-	stop_others(&set, self);
+	others_all(&set);
 	for (unsigned i = 0; i < alone->rounds; i++) {
 		intr = (i + self) % 3 == 0 && machine_intr_disable();
 		alone_once(alone, &set, (i + self) % 2 == 0);
@@ -431,7 +400,7 @@ stop_context_call(void *arg1, void *arg2)
 	struct cpuset set;
 
 	(void)arg2;
-	stop_others(&set, CPUSET_END);
+	others_all(&set);
 	/* Of the interrupt's kind, asked for from an NMI, it is an NMI all the same. */
 	*(unsigned *)arg1 = xc_stop_cpus(&set, false, STOP_LONG_NS);
 	xc_restart_cpus(&set);
@@ -498,7 +467,7 @@ TEST_CASE(xcall_stop, an_nmi_may_stop_in_between)
 	}
 	cpuset_zero(&nested.set);
 	cpuset_add(&nested.set, ncpu - 1);
-	masked_begin(&masked, stop_last_cpu());
+	masked_begin(&masked, others_last());
 	crew_start(&job, cpu_lookup(1), PRI_KERNEL, nested_thread, &nested);
 	atomic_store_explicit(&nested.outer_begun, 1, memory_order_release);
 	/* By interrupt: it cannot come; the NMI's stop takes the CPU over, and gives it back. */

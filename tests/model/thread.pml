@@ -7,7 +7,7 @@
  * the functions do: nothing; MIXED: post in turn, or not; CALLING: unicasts only, whose functions call the next CPU and
  * wait; RING: broadcasts of such; BARRIERS: CPU 1 runs barriers.  WATCHER: a thread more that waits for a caller's ticket.
  *
- * A post, a search with its claim, and the return of a slot are one step each: slot.pml has their steps.
+ * A post, a notification, a search with its claim, the return of a slot are one step each: the other models have their steps.
  */
 #ifndef CPUS
 #define CPUS 3
@@ -120,37 +120,31 @@ inline post(from, set, what)
 inline tell(from, set)
 {
 	do
-	:: set == 0 -> break
-	:: else ->
-		atomic {
-			do
-			:: HAS(set, t) -> break
-			:: else -> t++
-			od;
-			REMOVE(set, t);
-#ifdef NOTIFY_FIRST
-			irr[t] = irr[t] || !notify[t];
-			notify[t] = true
-		};
-		atomic {
-			ADD(senders[t], from);
-#else
-			ADD(senders[t], from)
-		};
-		atomic {
-			irr[t] = irr[t] || !notify[t];
-			notify[t] = true;
-#endif
-			t = 0
-		}
+	:: atomic { set == 0 -> break }
+	:: atomic {
+		set != 0 ->
+		do
+		:: HAS(set, t) -> break
+		:: else -> t++
+		od;
+		REMOVE(set, t);
+		ADD(senders[t], from);
+		irr[t] = irr[t] || !notify[t];
+		notify[t] = true;
+		t = 0
+	   }
 	od
 }
 
 proctype handler(byte me)
 {
 end:	do
-	:: atomic { irr[me] -> irr[me] = false; notify[me] = false };
-	   server_sleeps[me] = false	/* xc_thread_wake */
+	:: atomic { irr[me] ->
+		irr[me] = false;
+		if
+		:: notify[me] -> notify[me] = false; server_sleeps[me] = false	/* xc_thread_wake */
+		:: else
+		fi }
 	od
 }
 
@@ -189,9 +183,7 @@ inline retire()
 	};
 	atomic {
 		from = SENDER(x);
-		waited = slot[x].waited
-	};
-	atomic {
+		waited = slot[x].waited;
 #ifndef REUSE_EARLY
 		slot[x].order = 0;
 		slot[x].job = 0;
@@ -280,9 +272,8 @@ take:	atomic {	/* xc_inbox_take_sender: any, which is more than taking turns */
 		:: HAS(senders[me], from) -> break
 		:: from < CPUS - 1 && senders[me] >= BIT(from + 1) -> from++
 		od;
-		REMOVE(senders[me], from)
-	};
-	atomic {	/* xc_inbox_begin_slot: the oldest call of that sender */
+		REMOVE(senders[me], from);
+		/* xc_inbox_begin_slot: the oldest call of that sender */
 		x = NONE;
 		k = 0;
 		do
@@ -317,10 +308,9 @@ take:	atomic {	/* xc_inbox_take_sender: any, which is more than taking turns */
 		:: else
 		fi;
 #endif
-		from = 0
-	};
+		from = 0;
 
-	atomic {	/* the words of the call are read; the function begins */
+		/* the words of the call are read; the function begins */
 		now = slot[x].job;
 		begin_job(now, me);
 #ifndef NESTING

@@ -10,6 +10,7 @@
 #include "kernel/kthread.h"
 #include "tests/host/sim/scenario.h"
 #include "tests/host/sim/sim.h"
+#include "tests/host/sim/strategy.h"
 
 static struct actor actors_all[ACTORS_MAX];
 static unsigned actors_n, actors_ended;

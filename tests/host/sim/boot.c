@@ -12,6 +12,8 @@
 #include "kernel/kthread.h"
 #include "kernel/sched.h"
 #include "kernel/timer.h"
+#include "tests/host/sim/engine.h"
+#include "tests/host/sim/run.h"
 #include "tests/host/sim/sim.h"
 #include "tests/host/vcpu/runtime.h"
 #include "xcall/xcall.h"

@@ -8,6 +8,7 @@
 #include "kernel/clock.h"
 #include "kernel/kthread.h"
 #include "kernel/string.h"
+#include "tests/host/sim/engine.h"
 #include "tests/host/sim/scenario.h"
 #include "tests/host/sim/sim.h"
 #include "tests/host/sim/special.h"

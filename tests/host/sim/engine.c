@@ -33,7 +33,10 @@
 
 #include "kernel/cpu.h"
 #include "kernel/param.h"
+#include "tests/host/sim/engine.h"
 #include "tests/host/sim/sim.h"
+#include "tests/host/sim/strategy.h"
+#include "tests/host/sim/trace.h"
 #include "tests/host/vcpu/fiber.h"
 #include "tests/host/vcpu/runtime.h"
 
@@ -62,7 +65,7 @@ static uint64_t engine_step_ns = 10;
 static uint64_t engine_next_expiry = UINT64_MAX;
 static uint64_t engine_idle_ns, engine_patience = ENGINE_PATIENCE_NS;
 static unsigned engine_quiet; /* points since the last write */
-uint64_t sim_steps;
+uint64_t engine_steps;
 bool sim_fine;
 
 unsigned
@@ -180,9 +183,9 @@ engine_point(enum sim_kind kind, unsigned site)
 	engine_expire();
 	if (ec->ec_hold != 0)
 		ec->ec_hold--;
-	if (engine_active && ++sim_steps > sim.max_steps && sim.lenient)
+	if (engine_active && ++engine_steps > sim.max_steps && sim.lenient)
 		sim_pass();
-	if (sim_steps > sim.max_steps)
+	if (engine_steps > sim.max_steps)
 		sim_fail("more than %u steps: a loop that does not end, or STEPS is too small",
 		    (unsigned)sim.max_steps);
 	engine_choose(kind, site);

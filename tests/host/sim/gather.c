@@ -8,6 +8,7 @@
 #include "kernel/kthread.h"
 #include "kernel/machine.h"
 #include "tests/host/sim/actors.h"
+#include "tests/host/sim/engine.h"
 #include "tests/host/sim/ledger.h"
 #include "tests/host/sim/scenario.h"
 #include "tests/host/sim/special.h"

@@ -7,6 +7,7 @@
 #include "kernel/errno.h"
 #include "kernel/kthread.h"
 #include "tests/host/sim/actors.h"
+#include "tests/host/sim/engine.h"
 #include "tests/host/sim/ledger.h"
 #include "tests/host/sim/scenario.h"
 #include "tests/host/sim/special.h"

@@ -11,6 +11,7 @@
 #include "kernel/errno.h"
 #include "kernel/kthread.h"
 #include "kernel/machine.h"
+#include "tests/host/sim/engine.h"
 #include "tests/host/sim/pool.h"
 #include "xcall/xc_status.h"
 

@@ -19,9 +19,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/host/sim/engine.h"
 #include "tests/host/sim/many.h"
+#include "tests/host/sim/run.h"
 #include "tests/host/sim/scenario.h"
 #include "tests/host/sim/sim.h"
+#include "tests/host/sim/trace.h"
 
 /* Steps of a run, unless told: most need a hundredth. */
 #define MAIN_STEPS 1000000u

@@ -14,8 +14,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/host/sim/run.h"
 #include "tests/host/sim/scenario.h"
 #include "tests/host/sim/sim.h"
+#include "tests/host/sim/trace.h"
 
 #define MANY_TWICE 50u
 #define MANY_SCENARIOS 64u

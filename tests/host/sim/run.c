@@ -5,10 +5,13 @@
 #include <string.h>
 
 #include "kernel/cpu.h"
+#include "tests/host/sim/engine.h"
 #include "tests/host/sim/ledger.h"
+#include "tests/host/sim/run.h"
 #include "tests/host/sim/scenario.h"
 #include "tests/host/sim/sim.h"
 #include "tests/host/sim/special.h"
+#include "tests/host/sim/strategy.h"
 #include "xcall/xc_status.h"
 
 /* Longer than a scenario's patience. */

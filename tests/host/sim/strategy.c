@@ -19,7 +19,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/host/sim/engine.h"
 #include "tests/host/sim/sim.h"
+#include "tests/host/sim/strategy.h"
+#include "tests/host/sim/trace.h"
 
 #define STRATEGY_CHANGES 6
 /* Until the target spins or idles. */
@@ -220,7 +223,7 @@ strategy_moving(uint32_t mask)
 	uint32_t moving = mask;
 
 	for (unsigned i = 0; i < SIM_CPUS; i++)
-		if (strategy_stalled[i] > sim_steps)
+		if (strategy_stalled[i] > engine_steps)
 			moving &= ~(UINT32_C(1) << i);
 	return moving != 0 ? moving : mask;
 }
@@ -233,7 +236,7 @@ strategy_next_place(unsigned self, uint32_t mask, enum sim_kind kind, unsigned s
 	else if (strategy_stalls != 0 && kind != SIM_IDLE && site % strategy_places == strategy_residue &&
 	    trace_site_of_xcall(site) && sim_below(&strategy_state, strategy_odds) == 0) {
 		strategy_stalls--;
-		strategy_stalled[self] = sim_steps + sim_below(&strategy_state, strategy_stall);
+		strategy_stalled[self] = engine_steps + sim_below(&strategy_state, strategy_stall);
 	}
 	/* Lest the one demoted last waits until all others are through. */
 	if (sim_below(&strategy_state, 64) == 0)
@@ -249,7 +252,7 @@ strategy_demotes(enum sim_kind kind)
 	if (kind == SIM_IDLE)
 		return false;
 	for (unsigned i = 0; i < strategy_changes; i++)
-		if (strategy_change[i] == sim_steps)
+		if (strategy_change[i] == engine_steps)
 			return true;
 	return false;
 }

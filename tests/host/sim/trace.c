@@ -8,9 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/host/sim/engine.h"
 #include "tests/host/sim/ledger.h"
 #include "tests/host/sim/many.h"
 #include "tests/host/sim/sim.h"
+#include "tests/host/sim/trace.h"
 
 #define TRACE_STEPS 4096u
 #define TRACE_SITES 4096u
@@ -76,7 +78,7 @@ trace_step(unsigned cpu, const struct sim_site *site, const char *event, uint64_
 	trace_sum = (trace_sum ^ (what << 8 | cpu)) * UINT64_C(0x100000001b3);
 	trace_sum ^= trace_sum >> 29;
 	trace_ring[trace_count++ % TRACE_STEPS] =
-	    (struct trace_entry){ .step = sim_steps, .site = site, .event = event, .number = number, .cpu = cpu };
+	    (struct trace_entry){ .step = engine_steps, .site = site, .event = event, .number = number, .cpu = cpu };
 }
 
 static void
@@ -153,7 +155,7 @@ trace_leave(void)
 	for (unsigned i = 0; i < trace_sites(); i++)
 		if (trace_seen[i % TRACE_SITES])
 			many_visit(i);
-	sim_result->steps += sim_steps;
+	sim_result->steps += engine_steps;
 	sim_result->schedules++;
 	sim_result->trace_hash[sim.run] = trace_hash();
 	sim_result->ended = true;
@@ -171,10 +173,10 @@ sim_fail(const char *fmt, ...)
 	sim_result->failed = true;
 	trace_leave();
 	if (sim.trace != 0) {
-		printf("the last steps, of %lu (trace %016lx):\n", sim_steps, trace_hash());
+		printf("the last steps, of %lu (trace %016lx):\n", engine_steps, trace_hash());
 		trace_print(sim.trace);
 		ledger_print();
-		printf("CPU %u, step %lu: %s\n", engine_cpu(), sim_steps, sim_result->why);
+		printf("CPU %u, step %lu: %s\n", engine_cpu(), engine_steps, sim_result->why);
 		fflush(stdout);
 	}
 	_exit(1);
