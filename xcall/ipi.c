@@ -3,44 +3,49 @@
  *
  * Background
  *
- * A cross call by ticket may be refused, and costs a slot.  Two users want less.  One has the same thing to say over and over,
- * "look at your queue", and once is as good as ten times: a trigger.  The other has memory of its own that outlives the
- * call, as it waits for it anyway: a message.
+ * A cross call by ticket may be refused, and costs a slot.  Two users want less.  One has the same
+ * thing to say over and over, "look at your queue", and once is as good as ten times: a trigger.
+ * The other has memory of its own that outlives the call, as it waits for it anyway: a message.
  *
  * Implementation
  *
- * A trigger is a bit in the target's i_pending; who sets it first announces it, in the word of all notifications (xc_intr.c).
- * The target clears the bit, then runs the handler: a trigger that finds the bit set shares a run that has not begun.
+ * A trigger is a bit in the target's i_pending; who sets it first announces it, in the word of all
+ * notifications (xc_intr.c).  The target clears the bit, then runs the handler: a trigger that
+ * finds the bit set shares a run that has not begun.
  *
- * A message is a pointer in the target's mailbox, a line of them, put into an empty place by compare-and-swap and taken
- * out by exchange.  _pending counts who has not returned; targets count it down while the sender still counts whom it has sent to, and
- * he adds their number once, in the end.  What a CPU with interrupts off sends to itself is chained, so that it always has room.
+ * A message is a pointer in the target's mailbox, a line of them, put into an empty place by
+ * compare-and-swap and taken out by exchange.  _pending counts who has not returned; targets count
+ * it down while the sender still counts whom it has sent to, and he adds their number once, in the
+ * end.  What a CPU with interrupts off sends to itself is chained, so that it always has room.
  *
- * Both are one section with interrupts off, from the look at the set of targets to the notification, as every post: so
- * xc_cpu_dying() finds all that was sent in its last drain (xc_cpu.c).  A sender that finds a mailbox full leaves the section, serves
- * its own CPU, and looks anew.
+ * Both are one section with interrupts off, from the look at the set of targets to the
+ * notification, as every post: so xc_cpu_dying() finds all that was sent in its last drain
+ * (xc_cpu.c).  A sender that finds a mailbox full leaves the section, serves its own CPU, and looks
+ * anew.
  *
- * Handlers stand on the stack of the hard level as functions do: they nest up to XC_DEPTH_MAX together with them.  Places and
- * bits are taken one at a time, so that what is served in a handler's wait includes all that this drain has not come to.
+ * Handlers stand on the stack of the hard level as functions do: they nest up to XC_DEPTH_MAX
+ * together with them.  Places and bits are taken one at a time, so that what is served in a
+ * handler's wait includes all that this drain has not come to.
  *
  * When a handler is unregistered, in this order:
  *	- xc_ipi_open loses the bit: later triggers panic.
  *	- A barrier: triggers that saw the bit are over, for they had interrupts off.
- *	- Each CPU's i_pending and i_running have lost the bit.  The target enters i_running before it leaves i_pending:
- *	  who sees it gone from both, looking in this order, sees a handler that has returned.
+ *	- Each CPU's i_pending and i_running have lost the bit.  The target enters i_running before
+ *	  it leaves i_pending: who sees it gone from both, looking in this order, sees a handler
+ *	  that has returned.
  *	- The table's entry is free.
  * The barrier alone would not do: it is served in the wait of a handler that has not returned.
  *
  * Rules for callers
  *
  *  - A message is the subsystem's from the send to the end of ipi_wait().
- *  - Who holds a spinlock and finds a mailbox full cannot serve its own CPU: it spins until the target takes something
- *    out, which must not need that lock.
+ *  - Who holds a spinlock and finds a mailbox full cannot serve its own CPU: it spins until the
+ *    target takes something out, which must not need that lock.
  *
  * Limits
  *
- * Messages of one sender may overtake each other.  Rejected: a list through the messages, which a message to several CPUs could be
- * on only once.
+ * Messages of one sender may overtake each other.  Rejected: a list through the messages, which a
+ * message to several CPUs could be on only once.
  */
 #include "xcall/ipi.h"
 
@@ -117,7 +122,7 @@ xc_ipi_assert_cpu(const char *who, const struct cpu_info *ci)
 	KASSERTMSG(cpu_lookup(ci->ci_index) == ci, "%s: foreign ci %p", who, (const void *)ci);
 }
 
-/* --- registering ------------------------------------------------------------------------------------------ */
+/* --- registering ------------------------------------------------------------------------------ */
 
 static void
 xc_ipi_assert_thread(const char *who)
@@ -182,7 +187,7 @@ ipi_unregister(unsigned ipi)
 	atomic_fetch_and_explicit(&xc_ipi_taken, ~bit, memory_order_release);
 }
 
-/* --- sending to sets -------------------------------------------------------------------------------------- */
+/* --- sending to sets -------------------------------------------------------------------------- */
 
 /* The members of a set, or all CPUs (NULL), below ncpu. */
 static unsigned
@@ -216,7 +221,7 @@ xc_ipi_early(ipi_func_t func, void *arg)
 	intr_leave(on);
 }
 
-/* --- triggers --------------------------------------------------------------------------------------------- */
+/* --- triggers --------------------------------------------------------------------------------- */
 
 void
 xc_ipi_send(struct xc_cpu *self, struct xc_cpu *target, unsigned ipi, bool intr)
@@ -290,7 +295,8 @@ ipi_trigger_broadcast(unsigned ipi, bool skip_self)
 	xc_ipi_trigger_set("ipi_trigger_broadcast", ipi, NULL, !skip_self);
 }
 
-/* Each of those that are pending now, once: who triggers again meanwhile sends a notification of his own. */
+/* Each of those that are pending now, once: who triggers again meanwhile sends a notification of
+ * his own. */
 static void
 xc_ipi_run_triggers(struct xc_cpu *xc)
 {
@@ -316,7 +322,7 @@ xc_ipi_run_triggers(struct xc_cpu *xc)
 	atomic_store_explicit(&ipi->i_running, before, memory_order_release);
 }
 
-/* --- messages --------------------------------------------------------------------------------------------- */
+/* --- messages --------------------------------------------------------------------------------- */
 
 static void
 xc_ipi_run_message(struct xc_cpu *xc, ipi_msg_t *msg)

@@ -1,6 +1,6 @@
 /*
- * ipi(9): registered interrupts between CPUs that coalesce, and messages of the caller's.  All handlers run in hard interrupt
- * context with interrupts off.  xcall/ipi.9 is the manual.
+ * ipi(9): registered interrupts between CPUs that coalesce, and messages of the caller's.  All
+ * handlers run in hard interrupt context with interrupts off.  xcall/ipi.9 is the manual.
  */
 #ifndef XCALL_IPI_H
 #define XCALL_IPI_H
@@ -18,17 +18,17 @@ typedef void (*ipi_func_t)(void *arg);
 #define IPI_MAXREG 32u
 
 /*
- * Returns the identifier, 0 when none is left.  Thread context.
- * ipi_unregister() returns when no CPU runs the handler or ever will: its barrier comes before the slot is cleared.  A trigger
- * after it panics.
+ * Returns the identifier, 0 when none is left.  Thread context.  ipi_unregister() returns when no
+ * CPU runs the handler or ever will: its barrier comes before the slot is cleared.  A trigger after
+ * it panics.
  */
 unsigned ipi_register(ipi_func_t, void *arg);
 void ipi_unregister(unsigned ipi);
 
 /*
- * Run the handler on that CPU, on those of the set, on every CPU: at least once after the trigger; triggers that
- * come before it began may share one run.  CPUs that are not online are passed over.  Any context but NMI; the own
- * CPU runs at once if interrupts are on, else when they are.
+ * Run the handler on that CPU, on those of the set, on every CPU: at least once after the trigger;
+ * triggers that come before it began may share one run.  CPUs that are not online are passed over.
+ * Any context but NMI; the own CPU runs at once if interrupts are on, else when they are.
  */
 void ipi_trigger(unsigned ipi, struct cpu_info *);
 void ipi_trigger_multi(unsigned ipi, const struct cpuset *);
@@ -43,14 +43,15 @@ typedef struct ipi_msg {
 } ipi_msg_t;
 
 /*
- * Run func(arg) exactly once on each CPU sent to, then ipi_wait() is a must.  Any context but NMI.  A full mailbox makes the sender
- * serve its own calls and retry: counted as "ipi", "full".  CPUs that are not online are passed over; the own CPU runs inline if
- * interrupts are on.
+ * Run func(arg) exactly once on each CPU sent to, then ipi_wait() is a must.  Any context but NMI.
+ * A full mailbox makes the sender serve its own calls and retry: counted as "ipi", "full".  CPUs
+ * that are not online are passed over; the own CPU runs inline if interrupts are on.
  */
 void ipi_unicast(ipi_msg_t *, struct cpu_info *);
 void ipi_multicast(ipi_msg_t *, const struct cpuset *);
 void ipi_broadcast(ipi_msg_t *, bool skip_self);
-/* Acquire: the handlers' effects are visible.  Serves the CPU's own hard calls.  Not in an NMI, no spinlock held. */
+/* Acquire: the handlers' effects are visible.  Serves the CPU's own hard calls.  Not in an NMI, no
+ * spinlock held. */
 void ipi_wait(ipi_msg_t *);
 
 #endif

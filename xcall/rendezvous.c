@@ -1,49 +1,55 @@
 /*
- * Rendezvous: a set of CPUs goes through phases in step; and stop-machine, one phase of which is run by some of them.
+ * Rendezvous: a set of CPUs goes through phases in step; and stop-machine, one phase of which is
+ * run by some of them.
  *
  * Background
  *
- * Some changes need all CPUs at once, each doing its part between the parts of the others, or nobody doing anything.  The
- * faults of such facilities are old and alike: a CPU that is slow to leave one rendezvous meets the next one's counters or reads
- * its arguments; two of them begin in different order on two CPUs; a CPU that is waited for waits, interrupts off, for one that
- * already stands still; whoever gave up waiting leaves CPUs behind that run the phases later.
+ * Some changes need all CPUs at once, each doing its part between the parts of the others, or
+ * nobody doing anything.  The faults of such facilities are old and alike: a CPU that is slow to
+ * leave one rendezvous meets the next one's counters or reads its arguments; two of them begin in
+ * different order on two CPUs; a CPU that is waited for waits, interrupts off, for one that already
+ * stands still; whoever gave up waiting leaves CPUs behind that run the phases later.
  *
  * Implementation
  *
- * The members are hard calls to all other CPUs, and the caller's own part.  All they share is a record on the caller's stack, which
- * he leaves when the ticket of those calls is over: so nobody can be late for it, and no word of it is used twice.
+ * The members are hard calls to all other CPUs, and the caller's own part.  All they share is a
+ * record on the caller's stack, which he leaves when the ticket of those calls is over: so nobody
+ * can be late for it, and no word of it is used twice.
  *
- * Entry.  r_missing counts who is not there.  It counts down from 0 until the caller, who learns from the post how many it
- * went to, adds their number; who brings it to 0 after that opens the first phase.
+ * Entry.  r_missing counts who is not there.  It counts down from 0 until the caller, who learns
+ * from the post how many it went to, adds their number; who brings it to 0 after that opens the
+ * first phase.
  *
  *	member				caller
  *	r_missing--			posts to n CPUs
  *	0: r_step = 1			r_missing += n;  0: r_step = 1
  *	spins on r_step			too late, and not 0: r_missing = gone, r_step = abandoned
  *
- * While it spins there it goes on serving hard calls, or two CPUs that want something of each other with interrupts off would
- * never get here.  It steps back for that, r_missing++, which fails once it is 0: when the first phase opens,
- * everybody stands in this very loop, in the middle of nothing.
+ * While it spins there it goes on serving hard calls, or two CPUs that want something of each other
+ * with interrupts off would never get here.  It steps back for that, r_missing++, which fails once
+ * it is 0: when the first phase opens, everybody stands in this very loop, in the middle of
+ * nothing.
  *
- * Later barriers: r_passed counts all who came to any; the one that completes a round opens the next phase.  There, and between
- * the phases, nothing is served: the machine stands still.
+ * Later barriers: r_passed counts all who came to any; the one that completes a round opens the
+ * next phase.  There, and between the phases, nothing is served: the machine stands still.
  *
- * The caller that gives up changes r_missing by compare-and-swap, from anything but 0.  Who is in the loop, or comes later,
- * leaves; who has not begun is withdrawn with the call.  Either all run all phases, or nobody runs any.
+ * The caller that gives up changes r_missing by compare-and-swap, from anything but 0.  Who is in
+ * the loop, or comes later, leaves; who has not begun is withdrawn with the call.  Either all run
+ * all phases, or nobody runs any.
  *
- * One rendezvous at a time: a flag under a mutex, where threads sleep.  The caller has preemption off until his part is done, so that
- * no member waits for a caller who waits for the CPU.
+ * One rendezvous at a time: a flag under a mutex, where threads sleep.  The caller has preemption
+ * off until his part is done, so that no member waits for a caller who waits for the CPU.
  *
  * Rules for callers
  *
- *  - A phase may take spinlocks: nobody stands still with one held, for those who hold one do not serve.  It waits for nothing
- *    else that another CPU is to do, a cross call least of all.
+ *  - A phase may take spinlocks: nobody stands still with one held, for those who hold one do not
+ *    serve.  It waits for nothing else that another CPU is to do, a cross call least of all.
  *
  * Limits
  *
- * A CPU that becomes a target meanwhile is not a member.  All members wait on one line, which is written once a phase; they count
- * on another, in time linear in them.  Rejected: a record of its own, with counters to be reset, which takes a further phase
- * to know when (FreeBSD found out in 2009).
+ * A CPU that becomes a target meanwhile is not a member.  All members wait on one line, which is
+ * written once a phase; they count on another, in time linear in them.  Rejected: one record for the
+ * machine: its counters must be reset, and to know when takes one more phase.
  */
 #include "xcall/rendezvous.h"
 
@@ -101,7 +107,7 @@ xc_rendezvous_init(void)
 	cv_init(&xc_rendezvous_over, "xcmeet");
 }
 
-/* --- a member --------------------------------------------------------------------------------------------- */
+/* --- a member --------------------------------------------------------------------------------- */
 
 static void
 xc_rendezvous_open(struct xc_rendezvous *r, uint32_t step)
@@ -240,7 +246,7 @@ xc_rendezvous_nop(void *arg1 __attribute__((unused)), void *arg2 __attribute__((
 {
 }
 
-/* --- the caller ------------------------------------------------------------------------------------------- */
+/* --- the caller ------------------------------------------------------------------------------- */
 
 static void
 xc_rendezvous_assert(const char *who)
@@ -264,7 +270,8 @@ xc_rendezvous_none(uint64_t where, uint64_t timeout_ns)
 	return withdrawn != 0 ? ETIMEDOUT : 0;
 }
 
-/* The others have been called: says how many they are, and takes part if this CPU is a member.  Preemption off. */
+/* The others have been called: says how many they are, and takes part if this CPU is a member.
+ * Preemption off. */
 static void
 xc_rendezvous_lead(struct xc_caller *caller, uint64_t where, struct xc_cpu *here)
 {
@@ -391,7 +398,7 @@ xc_rendezvous(const struct cpuset *set, xc_phase_t setup, xc_phase_t action, xc_
 	return xc_rendezvous_run(&r, set, timeout_ns);
 }
 
-/* --- stop-machine ----------------------------------------------------------------------------------------- */
+/* --- stop-machine ----------------------------------------------------------------------------- */
 
 struct xc_stopped {
 	xc_phase_t s_fn;

@@ -61,6 +61,7 @@ struct xc_cpu {
 	kcondvar_t x_freed;            /* w: threads that wait for room */
 	_Atomic unsigned x_wanted;     /* a: how many do, xcall/N included */
 	_Atomic bool x_server_wants;   /* a, h: xcall/N of this CPU does */
+	bool x_idle;                   /* i: it has nothing to do */
 	struct xc_holder *x_holders;   /* w: threads of this CPU */
 	struct xc_chain *x_chain; /* c: room for the searches of this CPU's threads (xc_chain.c) */
 
@@ -70,11 +71,10 @@ struct xc_cpu {
 	_Atomic uint32_t x_nmi;                                               /* a */
 	_Atomic uint32_t x_stop;                                              /* a: xc_stop.c */
 	struct xc_inbox x_inbox[XC_LEVELS];
-	struct xc_stack x_stack[XC_LEVELS] __attribute__((aligned(CACHE_LINE_BYTES)));
+	struct xc_stack x_stack[XC_LEVELS];
 	_Atomic(lwp_t *) x_thread; /* a: xcall/N, once it runs */
 	kmutex_t x_inbox_lock;
 	kcondvar_t x_inbox_changed; /* i: xcall/N sleeps on it */
-	bool x_idle;                /* i: it has nothing to do */
 
 	struct xc_figures *x_figures; /* c: xc_stats.c */
 	struct xc_probe *x_probe;     /* c: xc_probe.c */

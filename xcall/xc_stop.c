@@ -3,8 +3,8 @@
  *
  * Background
  *
- * Whoever stops the machine may have interrupted anything, and so may have those who are stopped: no lock can be taken, and no call
- * posted.  What remains is a word a CPU.
+ * Whoever stops the machine may have interrupted anything, and so may have those who are stopped:
+ * no lock can be taken, and no call posted.  What remains is a word a CPU.
  *
  * Implementation
  *
@@ -16,16 +16,18 @@
  *	PARKED		NONE		xc_restart_cpus; the CPU sees it and goes on
  *	WANTED*		NONE		xc_stop_cpus, when time is up
  *
- * Each by compare-and-swap.  Only PARKED counts as stopped, and only a restart takes that away: a CPU that is slow to leave after a
- * restart, and finds itself wanted again, has not run in between and parks when the next interrupt comes.
+ * Each by compare-and-swap.  Only PARKED counts as stopped, and only a restart takes that away: a
+ * CPU that is slow to leave after a restart, and finds itself wanted again, has not run in between
+ * and parks when the next interrupt comes.
  *
- * Two CPUs that stopped each other would both stand for ever.  xc_stop_owner admits one; who waits for his turn looks at his
- * own word, and parks.  The owner is never asked to stop, as only owners ask; not even by an NMI of its own that
- * stops others, which goes on under the same owner.  A restart takes its turn too: in the middle of it, one that has been let go
- * could stop others, and count some that are just being let go.
+ * Two CPUs that stopped each other would both stand for ever.  xc_stop_owner admits one; who waits
+ * for his turn looks at his own word, and parks.  The owner is never asked to stop, as only owners
+ * ask; not even by an NMI of its own that stops others, which goes on under the same owner.  A
+ * restart takes its turn too: in the middle of it, one that has been let go could stop others, and
+ * count some that are just being let go.
  *
- * A CPU that is parked in an NMI gets no other: if another CPU panics it would not be stopped by that, so it looks
- * itself (panic_stop_here()).
+ * A CPU that is parked in an NMI gets no other: if another CPU panics it would not be stopped by
+ * that, so it looks itself (panic_stop_here()).
  *
  * Limits
  *
@@ -44,13 +46,13 @@ enum { XC_STOP_NONE, XC_STOP_WANTED, XC_STOP_WANTED_NMI, XC_STOP_PARKED };
 
 static _Atomic(struct xc_cpu *) xc_stop_owner;
 
-/* --- who is stopped --------------------------------------------------------------------------------------- */
+/* --- who is stopped --------------------------------------------------------------------------- */
 
 static bool
 xc_stop_change(struct xc_cpu *xc, uint32_t from, uint32_t to)
 {
-	/* Release and acquire: what a CPU did before it parked is visible to who sees it parked, what was done
-	 * meanwhile to the CPU when it goes on. */
+	/* Release and acquire: what a CPU did before it parked is visible to who sees it parked,
+	 * what was done meanwhile to the CPU when it goes on. */
 	return atomic_compare_exchange_strong_explicit(
 	    &xc->x_stop, &from, to, memory_order_acq_rel, memory_order_acquire);
 }
@@ -95,9 +97,10 @@ xc_stop_init(void)
 	nmi_establish(xc_stop_nmi);
 }
 
-/* --- who stops them --------------------------------------------------------------------------------------- */
+/* --- who stops them --------------------------------------------------------------------------- */
 
-/* Makes this CPU the one that stops others or lets them go; false when its turn does not come in time. */
+/* Makes this CPU the one that stops others or lets them go; false when its turn does not come in
+ * time. */
 static bool
 xc_stop_claim(struct xc_cpu *self, uint64_t timeout_ns, bool *nested)
 {

@@ -1,5 +1,6 @@
 /*
- * What the rest of xcall/ knows of rendezvous (rendezvous.c) and of CPUs that are stopped (xc_stop.c).
+ * What the rest of xcall/ knows of rendezvous (rendezvous.c) and of CPUs that are stopped
+ * (xc_stop.c).
  */
 #ifndef XCALL_XC_STOP_H
 #define XCALL_XC_STOP_H

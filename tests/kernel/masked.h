@@ -9,7 +9,8 @@
 
 #include "tests/kernel/crew.h"
 
-/* A thread that spins with interrupts off, in nothing that serves anything, until it is released. */
+/* A thread that spins with interrupts off, in nothing that serves anything, until it is released.
+ * */
 struct masked {
 	struct crew_job job;
 	_Atomic uint64_t inside, release;
@@ -17,11 +18,13 @@ struct masked {
 
 /* On another CPU than the caller's; returns when its interrupts are off. */
 void masked_begin(struct masked *, struct cpu_info *);
-/* Lets interrupts on; and returns once its thread has ended too, for which nothing may stay on the CPU. */
+/* Lets interrupts on; and returns once its thread has ended too, for which nothing may stay on the
+ * CPU. */
 void masked_release(struct masked *);
 void masked_end(struct masked *);
 
-/* A thread at the lowest priority that counts in a loop: the count stands still when its CPU does. */
+/* A thread at the lowest priority that counts in a loop: the count stands still when its CPU does.
+ * */
 struct counter {
 	struct crew_job job;
 	_Atomic uint64_t count, stop;

@@ -1,6 +1,6 @@
 /*
- * Misuse of ipi(9), rendezvous and stop-machine: each boot must end in a panic that names the offence
- * (tests/console/misuse.toml).
+ * Misuse of ipi(9), rendezvous and stop-machine: each boot must end in a panic that names the
+ * offence (tests/console/misuse.toml).
  */
 #include <stddef.h>
 
@@ -24,7 +24,7 @@ misuse_nothing(void *arg __attribute__((unused)))
 {
 }
 
-/* --- identifiers ------------------------------------------------------------------------------------------ */
+/* --- identifiers ------------------------------------------------------------------------------ */
 
 TEST_MISUSE(ipi_register_null_function)
 {
@@ -96,7 +96,7 @@ TEST_MISUSE(ipi_unregister_in_its_handler)
 	ipi_trigger(ipi, curcpu());
 }
 
-/* --- CPUs, functions -------------------------------------------------------------------------------------- */
+/* --- CPUs, functions -------------------------------------------------------------------------- */
 
 TEST_MISUSE(ipi_trigger_null_cpu)
 {
@@ -127,7 +127,7 @@ TEST_MISUSE(ipi_message_null_set)
 	ipi_multicast(&misuse_msg, NULL);
 }
 
-/* --- contexts --------------------------------------------------------------------------------------------- */
+/* --- contexts --------------------------------------------------------------------------------- */
 
 static void
 misuse_trigger_nmi(void *arg1, void *arg2 __attribute__((unused)))
@@ -186,7 +186,7 @@ TEST_MISUSE(ipi_waits_for_its_own_message)
 	ipi_wait(&misuse_msg);
 }
 
-/* --- what a handler leaves behind --------------------------------------------------------------------------- */
+/* --- what a handler leaves behind ------------------------------------------------------------- */
 
 static void
 misuse_keep_spinlock(void *arg __attribute__((unused)))
@@ -226,7 +226,7 @@ TEST_MISUSE(rendezvous_phase_keeps_a_spinlock)
 	(void)!xc_rendezvous(&set, NULL, misuse_keep_spinlock, NULL, NULL, 0);
 }
 
-/* --- rendezvous, stop-machine --------------------------------------------------------------------------------- */
+/* --- rendezvous, stop-machine ----------------------------------------------------------------- */
 
 static void
 misuse_meet(void *arg __attribute__((unused)))
@@ -308,7 +308,7 @@ TEST_MISUSE(stop_machine_null_function)
 	(void)!xc_stop_machine(NULL, NULL, NULL);
 }
 
-/* --- a panic while CPUs stand still --------------------------------------------------------------------------- */
+/* --- a panic while CPUs stand still ----------------------------------------------------------- */
 
 static void
 misuse_panic_stopped(bool nmi)

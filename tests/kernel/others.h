@@ -12,7 +12,8 @@ struct cpuset;
 /* The CPU of the highest index; all CPUs. */
 struct cpu_info *others_last(void);
 void others_all(struct cpuset *);
-/* Makes a CPU no target of cross calls, as one that has left, or one again.  Nobody calls it, or calls from it, meanwhile. */
+/* Makes a CPU no target of cross calls, as one that has left, or one again.  Nobody calls it, or
+ * calls from it, meanwhile. */
 void others_set_target(struct cpu_info *, bool target);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * Rendezvous: who comes, who is waited for, who is served meanwhile, and giving up (xcall/rendezvous.h).
+ * Rendezvous: who comes, who is waited for, who is served meanwhile, and giving up
+ * (xcall/rendezvous.h).
  */
 #include <stddef.h>
 
@@ -13,7 +14,7 @@
 #include "xcall/rendezvous.h"
 #include "xcall/xc_internal.h"
 
-#define ENTRY_TIMEOUT_NS 20000000ull
+#define ENTRY_TIMEOUT_NS 10000000ull
 
 static uint64_t
 entry_get(_Atomic uint64_t *counter)
@@ -21,7 +22,7 @@ entry_get(_Atomic uint64_t *counter)
 	return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-/* --- entry ------------------------------------------------------------------------------------------------ */
+/* --- entry ------------------------------------------------------------------------------------ */
 
 /* A rendezvous by a thread of CPU 0 on two others, of which the last does not come. */
 struct entry {
@@ -72,10 +73,10 @@ entry_check(xc_phase_t phase, bool stands)
 	if (stands) {
 		ok = entry_has_come();
 		before = entry_get(&counter.count);
-		delay_us(20000);
+		delay_us(5000);
 		ok = ok && before == entry_get(&counter.count);
 	} else {
-		kthread_sleep_ns(50000000);
+		kthread_sleep_ns(10000000);
 		ok = counter_moves(&counter);
 	}
 	ok = ok && entry_get(&entry.done) == 0;
@@ -95,7 +96,7 @@ TEST_CASE(xcall_entry, members_wait_at_entry_unless_all_phases_are_left_out)
 	T_ASSERT(entry_check(XC_NO_BARRIER, false));
 }
 
-/* --- giving up -------------------------------------------------------------------------------------------- */
+/* --- giving up -------------------------------------------------------------------------------- */
 
 static _Atomic uint64_t late_ran;
 
@@ -156,7 +157,7 @@ race_masked(void *arg)
 	bool intr = machine_intr_disable();
 
 	atomic_store_explicit(inside, 1, memory_order_release);
-	end = clock_ns() + ENTRY_TIMEOUT_NS / 20 - 200000 + crew_random(&random) % 400000;
+	end = clock_ns() + ENTRY_TIMEOUT_NS / 10 - 200000 + crew_random(&random) % 400000;
 	while (clock_ns() < end)
 		machine_pause();
 	machine_intr_restore(intr);
@@ -183,7 +184,7 @@ TEST_CASE(xcall_entry, all_run_or_nobody_does)
 		    &job, others_last(), PRI_KERNEL, race_masked, (void *)(uintptr_t)&inside);
 		(void)test_wait_at_least(&inside, 1);
 		error = xc_rendezvous(
-		    &set, late_run, late_run, late_run, NULL, ENTRY_TIMEOUT_NS / 20);
+		    &set, late_run, late_run, late_run, NULL, ENTRY_TIMEOUT_NS / 10);
 		crew_join(&job);
 		ran = entry_get(&late_ran);
 		given_up += error == ETIMEDOUT;
@@ -193,11 +194,12 @@ TEST_CASE(xcall_entry, all_run_or_nobody_does)
 	T_ASSERT(given_up <= RACE_ROUNDS);
 }
 
-/* --- with hard calls -------------------------------------------------------------------------------------- */
+/* --- with hard calls -------------------------------------------------------------------------- */
 
 /*
- * B33: threads wait for hard calls and messages to each other with interrupts off, while rendezvous go on.  A CPU that
- * has come to one still serves; but when the first phase runs, nobody is in the middle of a served function.
+ * B33: threads wait for hard calls and messages to each other with interrupts off, while rendezvous
+ * go on.  A CPU that has come to one still serves; but when the first phase runs, nobody is in the
+ * middle of a served function.
  */
 struct mix {
 	_Atomic uint64_t *inside; /* by CPU: in a served function */
@@ -281,7 +283,8 @@ TEST_CASE(xcall_entry, entry_serves_hard_calls_and_phases_do_not)
 	T_ASSERT_EQ(entry_get(&mix.wrong), 0);
 }
 
-/* The last member wants something of those that have come, and spins for it where it serves nothing itself. */
+/* The last member wants something of those that have come, and spins for it where it serves nothing
+ * itself. */
 struct want {
 	_Atomic uint64_t ran, inside, done;
 };

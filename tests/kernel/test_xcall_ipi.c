@@ -31,7 +31,7 @@ ipi_reset(void)
 	atomic_store_explicit(&ipi_count, 0, memory_order_relaxed);
 }
 
-/* --- triggers --------------------------------------------------------------------------------------------- */
+/* --- triggers --------------------------------------------------------------------------------- */
 
 /* ran[cpu]: how often the handler did there. */
 static _Atomic uint64_t *ipi_ran;
@@ -58,7 +58,8 @@ ipi_forget(void)
 		atomic_store_explicit(&ipi_ran[i], 0, memory_order_relaxed);
 }
 
-/* Whether it runs where the sum says, once each, and nowhere else; `skipped` is CPUSET_END for none. */
+/* Whether it runs where the sum says, once each, and nowhere else; `skipped` is CPUSET_END for
+ * none. */
 static bool
 ipi_ran_once(unsigned first, unsigned last, unsigned skipped)
 {
@@ -156,8 +157,8 @@ TEST_CASE(xcall_ipi, triggers_coalesce)
 	T_ASSERT_EQ(other, ipi);
 }
 
-/* What a sender stored before its last trigger is seen by a run after it.  Each sender has a handler of its own, as far as
- * there are identifiers. */
+/* What a sender stored before its last trigger is seen by a run after it.  Each sender has a
+ * handler of its own, as far as there are identifiers. */
 #define LATEST_ROUNDS 500
 #define LATEST_HANDLERS 8
 
@@ -212,7 +213,7 @@ TEST_CASE(xcall_ipi, no_trigger_is_lost)
 	}
 }
 
-/* --- registering ------------------------------------------------------------------------------------------ */
+/* --- registering ------------------------------------------------------------------------------ */
 
 TEST_CASE(xcall_ipi, identifiers_run_out)
 {
@@ -230,7 +231,8 @@ TEST_CASE(xcall_ipi, identifiers_run_out)
 	T_ASSERT_EQ(wrong, 0);
 }
 
-/* Triggers that were made before ipi_unregister() have run when it returns, and nothing runs later. */
+/* Triggers that were made before ipi_unregister() have run when it returns, and nothing runs later.
+ * */
 #define UNREGISTER_ROUNDS 60
 
 TEST_CASE(xcall_ipi, unregister_waits_for_triggers)
@@ -280,7 +282,8 @@ slow_unregister(void *arg)
 	T_ASSERT_EQ(atomic_load_explicit(&slow->left, memory_order_acquire), 1);
 }
 
-/* Also when the barrier is served in the handler's own wait, and when another handler runs on top of it. */
+/* Also when the barrier is served in the handler's own wait, and when another handler runs on top
+ * of it. */
 static void
 slow_check(bool serve, bool nested)
 {
@@ -297,7 +300,7 @@ slow_check(bool serve, bool nested)
 		T_ASSERT(test_wait_at_least(&above.inside, 1));
 	}
 	crew_start(&job, cpu_lookup(0), PRI_KERNEL, slow_unregister, &slow);
-	kthread_sleep_ns(30000000);
+	kthread_sleep_ns(15000000);
 	early = atomic_load_explicit(&job.done, memory_order_acquire);
 	atomic_store_explicit(&above.release, 1, memory_order_release);
 	kthread_sleep_ns(5000000);
@@ -319,7 +322,7 @@ TEST_CASE(xcall_ipi, unregister_waits_for_the_handler)
 	slow_check(true, true);
 }
 
-/* --- messages --------------------------------------------------------------------------------------------- */
+/* --- messages --------------------------------------------------------------------------------- */
 
 struct letter {
 	ipi_msg_t msg;
@@ -453,7 +456,7 @@ TEST_CASE(xcall_ipi, the_own_cpu_has_room_always)
 	T_ASSERT_EQ(own_ran, OWN_MESSAGES);
 }
 
-/* --- CPUs that are not online, and none that is yet ----------------------------------------------------------- */
+/* --- CPUs that are not online, and none that is yet ------------------------------------------- */
 
 TEST_CASE(xcall_ipi, offline_cpus_are_passed_over)
 {

@@ -1,5 +1,6 @@
 /*
- * ipi(9) in every context and under load: waits that cross each other, mailboxes that are full, everybody to everybody.
+ * ipi(9) in every context and under load: waits that cross each other, mailboxes that are full,
+ * everybody to everybody.
  */
 #include <stddef.h>
 
@@ -13,7 +14,7 @@
 #include "xcall/ipi.h"
 #include "xcall/xc_internal.h"
 
-/* --- contexts --------------------------------------------------------------------------------------------- */
+/* --- contexts --------------------------------------------------------------------------------- */
 
 static _Atomic uint64_t context_count;
 
@@ -106,7 +107,7 @@ TEST_CASE(xcall_ipi_storm, sends_and_waits_in_every_context)
 	ipi_unregister(sender.ipi);
 }
 
-/* --- the counter ---------------------------------------------------------------------------------------------- */
+/* --- the counter ------------------------------------------------------------------------------ */
 
 static void
 full_visit(const struct evcnt *ev, void *arg)
@@ -125,7 +126,7 @@ full_count(void)
 	return n;
 }
 
-/* --- waits that cross ------------------------------------------------------------------------------------- */
+/* --- waits that cross ------------------------------------------------------------------------- */
 
 /* Of all CPUs together: where they share a host's, each wait costs a turn of the others. */
 #define CROSS_ROUNDS 48
@@ -238,7 +239,8 @@ TEST_CASE(xcall_ipi_storm, handlers_send_and_wait_to_the_depth)
 	T_ASSERT_EQ(atomic_load_explicit(&chain.ran, memory_order_relaxed), chain.hops);
 }
 
-/* What a handler has not come to is served in its own wait: the second message, and the second trigger. */
+/* What a handler has not come to is served in its own wait: the second message, and the second
+ * trigger. */
 struct behind {
 	unsigned ipi;
 	ipi_msg_t first, second;
@@ -292,7 +294,7 @@ TEST_CASE(xcall_ipi_storm, a_wait_serves_what_came_with_it)
 	T_ASSERT(behind.in_time);
 }
 
-/* --- full mailboxes --------------------------------------------------------------------------------------- */
+/* --- full mailboxes --------------------------------------------------------------------------- */
 
 #define FULL_MESSAGES 40
 
@@ -357,7 +359,7 @@ TEST_CASE(xcall_ipi_storm, a_full_mailbox_is_waited_for)
 	T_ASSERT(before != UINT64_MAX && full_count() > before);
 }
 
-/* --- everybody to everybody ------------------------------------------------------------------------------- */
+/* --- everybody to everybody ------------------------------------------------------------------- */
 
 /* Of all CPUs together. */
 #define STORM_ROUNDS 24

@@ -11,7 +11,7 @@
 #include "tests/kernel/others.h"
 #include "tests/kernel/test.h"
 
-/* --- a ledger of phases ----------------------------------------------------------------------------------- */
+/* --- a ledger of phases ----------------------------------------------------------------------- */
 
 struct meet {
 	unsigned members;
@@ -197,7 +197,7 @@ TEST_CASE(xcall_rendezvous, runs_inline_while_nobody_is_up)
 	T_ASSERT_EQ(nobody, EHOSTDOWN);
 }
 
-/* --- one after the other ---------------------------------------------------------------------------------- */
+/* --- one after the other ---------------------------------------------------------------------- */
 
 /* B13: a slow member of one must not see the next one's arguments, nor its counters. */
 struct follow {
@@ -217,7 +217,8 @@ follow_phase(void *arg)
 	atomic_fetch_add_explicit(&follow->ran, 1, memory_order_relaxed);
 }
 
-/* Each with arguments at the same place on the stack, which are overwritten as soon as it is over. */
+/* Each with arguments at the same place on the stack, which are overwritten as soon as it is over.
+ * */
 static bool
 follow_once(const struct cpuset *set, uint64_t number)
 {
@@ -316,7 +317,7 @@ TEST_CASE(xcall_rendezvous, callers_take_turns)
 	T_ASSERT_EQ(meet_get(&callers.wrong), 0);
 }
 
-/* --- barriers --------------------------------------------------------------------------------------------- */
+/* --- barriers --------------------------------------------------------------------------------- */
 
 static _Atomic uint64_t barrier_ran, barrier_wrong;
 
@@ -333,7 +334,8 @@ barrier_after(void *arg)
 		atomic_fetch_add_explicit(&barrier_wrong, 1, memory_order_relaxed);
 }
 
-/* Where a phase is NULL its barrier stands all the same; where it is left out there is one less, not none. */
+/* Where a phase is NULL its barrier stands all the same; where it is left out there is one less,
+ * not none. */
 TEST_CASE(xcall_rendezvous, a_phase_may_be_missing)
 {
 	void *n = (void *)(uintptr_t)ncpu;

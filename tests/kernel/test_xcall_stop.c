@@ -14,7 +14,7 @@
 
 /* Long enough for any CPU that can stop; for one that cannot. */
 #define STOP_LONG_NS 60000000000ull
-#define STOP_SHORT_NS 30000000ull
+#define STOP_SHORT_NS 10000000ull
 
 static uint64_t
 stop_get(_Atomic uint64_t *counter)
@@ -22,7 +22,7 @@ stop_get(_Atomic uint64_t *counter)
 	return atomic_load_explicit(counter, memory_order_acquire);
 }
 
-/* --- counters on all CPUs ----------------------------------------------------------------------------------- */
+/* --- counters on all CPUs --------------------------------------------------------------------- */
 
 static struct counter *stop_counter; /* by CPU; none on CPU 0 */
 
@@ -51,7 +51,7 @@ stop_count_still(void)
 
 	for (unsigned i = 1; i < n; i++)
 		before[i] = stop_get(&stop_counter[i].count);
-	delay_us(20000);
+	delay_us(5000);
 	for (unsigned i = 1; i < n; i++)
 		still += before[i] == stop_get(&stop_counter[i].count);
 	return still;
@@ -68,7 +68,7 @@ stop_count_moves(void)
 	return ok;
 }
 
-/* --- stop-machine ----------------------------------------------------------------------------------------- */
+/* --- stop-machine ----------------------------------------------------------------------------- */
 
 struct machine {
 	_Atomic uint64_t ran, wrong;
@@ -155,7 +155,7 @@ TEST_CASE(xcall_stop, stop_machine_passes_offline_cpus_over)
 	T_ASSERT_EQ(stop_get(&none.ran), 0);
 }
 
-/* --- stop and restart --------------------------------------------------------------------------------------- */
+/* --- stop and restart ------------------------------------------------------------------------- */
 
 /* Counters stand between the two, and move after. */
 static void
@@ -341,7 +341,8 @@ TEST_CASE(xcall_stop, stop_follows_restart_at_once)
 	T_ASSERT_EQ(wrong, 0);
 }
 
-/* B36: each CPU stops all others, by interrupt or NMI, with interrupts on or off.  Who has is alone. */
+/* B36: each CPU stops all others, by interrupt or NMI, with interrupts on or off.  Who has is
+ * alone. */
 struct alone {
 	unsigned rounds;
 	uint64_t sum; /* plain: nobody else runs when it is changed */

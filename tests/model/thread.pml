@@ -187,8 +187,13 @@ inline retire()
 #ifndef REUSE_EARLY
 		slot[x].order = 0;
 		slot[x].job = 0;
+		slot[x].waited = false;		/* else the next post would do it */
 		slot[x].taken = false;
 		credit[from]++;
+		if
+		:: credit[from] == SLOTS -> posted[from] = 0	/* no two calls to tell apart */
+		:: else
+		fi;
 #endif
 		x = 0;
 		if

@@ -198,9 +198,11 @@ gather_busy_function(struct ledger_call *call)
 static void
 gather_caller(struct actor *actor)
 {
+	static const unsigned timeouts[] = { 1000, 10000, 100000, 1000000 };
+
 	(void)actor;
-	for (unsigned i = 0; i < 2; i++) {
-		uint64_t timeout = scenario_below(3) == 0 ? 1 + scenario_below(20000) : 0;
+	for (unsigned i = 0; i < 3; i++) {
+		uint64_t timeout = scenario_below(2) == 0 ? 1 + scenario_below(timeouts[scenario_below(4)]) : 0;
 		struct gather_phases g = { .members = ncpu };
 		struct cpuset set;
 		int error;

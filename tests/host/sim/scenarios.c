@@ -44,7 +44,7 @@ static const struct scenario scenarios[] = {
 	{ .name = "barrier", .what = "xc_barrier", .run = hotplug_barrier, .weight = 2 },
 	{ .name = "drain", .what = "xc_drain", .run = hotplug_drain, .weight = 2 },
 	{ .name = "cases", .what = "the cases of tests/kernel/test_xcall*.c", .run = cases_run, .weight = 1,
-	    .steps = 8, .clocked = true },
+	    .clocked = true },
 	{ .name = "pair-low", .what = "for strategy=all: two calls, low", .run = special_pair, .variant = 0 },
 	{ .name = "pair-hard", .what = "the same, hard", .run = special_pair, .variant = XC_HARD },
 	{ .name = "pair-soft", .what = "the same, soft", .run = special_pair, .variant = XC_HIGHPRI },

@@ -44,6 +44,7 @@ struct vcpu_context {
 struct cpu_md {
 	struct cpu_info *vc_ci;               /* c */
 	void (*vc_entry)(void);               /* c: what it begins with, at each start */
+	void *vc_runtime;                     /* c: the runtime's own */
 	struct vcpu_context vc_idle;          /* o: where it began */
 	struct vcpu_context *vc_context;      /* o: what runs */
 	bool vc_intr_on, vc_in_nmi;           /* o */
@@ -76,8 +77,7 @@ uintptr_t vcpu_prepare_stack(uintptr_t top, void (*entry)(void *), void *arg);
 
 /* --- the runtime: for the machine ------------------------------------------------------------------------- */
 
-/* The virtual CPU that calls. */
-struct cpu_md *runtime_self(void);
+struct cpu_md *runtime_self(void); /* the virtual CPU that calls */
 /* Makes the calling thread of the host the first virtual CPU, in entry().  Fills in vc_idle. */
 _Noreturn void runtime_run(struct cpu_md *, void (*entry)(void));
 /* Sets another one going, in entry(), which must not return; sets vc_entry.  Again after its runtime_park(). */

@@ -37,6 +37,7 @@ struct threads_cpu {
 };
 
 static struct threads_cpu threads_cpu[VCPU_MAX];
+static unsigned threads_n; /* those in use; bring-up */
 static _Thread_local struct cpu_md *threads_self;
 static _Thread_local struct threads_cpu *threads_here;
 static _Thread_local uint64_t threads_random;
@@ -151,7 +152,7 @@ threads_adopt(struct cpu_md *vc)
 	fiber_adopt(vx);
 	vc->vc_context = vx;
 	threads_self = vc;
-	threads_here = &threads_cpu[vc->vc_ci->ci_index];
+	threads_here = vc->vc_runtime;
 	threads_random = threads_host_ns() | 1;
 	atomic_store_explicit(&threads_here->tc_waits, false, memory_order_relaxed);
 }
@@ -178,8 +179,10 @@ threads_create(void *(*main)(void *), void *arg)
 static void
 threads_list(struct cpu_md *vc)
 {
-	struct threads_cpu *tc = &threads_cpu[vc->vc_ci->ci_index];
+	struct threads_cpu *tc = vc->vc_runtime;
 
+	if (tc == NULL)
+		vc->vc_runtime = tc = &threads_cpu[threads_n++];
 	/* Release: pairs with threads_ticker(). */
 	atomic_store_explicit(&tc->tc_md, vc, memory_order_release);
 }
@@ -188,8 +191,8 @@ void
 runtime_run(struct cpu_md *vc, void (*entry)(void))
 {
 	threads_step(threads_host_ns());
-	threads_adopt(vc);
 	threads_list(vc);
+	threads_adopt(vc);
 	threads_create(threads_ticker, NULL);
 	entry();
 	abort();
@@ -246,11 +249,12 @@ runtime_wait(uint32_t seen)
 void
 runtime_signal(struct cpu_md *vc)
 {
-	if (vc == threads_self)
+	struct threads_cpu *tc = vc->vc_runtime;
+
+	if (vc == threads_self || tc == NULL)
 		return;
 	/* From now on it has something to do. */
-	atomic_store_explicit(
-	    &threads_cpu[vc->vc_ci->ci_index].tc_waits, false, memory_order_relaxed);
+	atomic_store_explicit(&tc->tc_waits, false, memory_order_relaxed);
 	syscall(SYS_futex, &vc->vc_signals, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
