@@ -22,8 +22,8 @@
  *
  *	member				caller
  *	r_missing--			posts to n CPUs
- *	0: r_step = 1			r_missing += n;  0: r_step = 1
- *	spins on r_step			too late, and not 0: r_missing = gone, r_step = abandoned
+ *	0: g_step = 1			r_missing += n;  0: g_step = 1
+ *	spins on g_step			too late, and not 0: r_missing = gone, g_step = abandoned
  *
  * While it spins there it goes on serving hard calls, or two CPUs that want something of each other
  * with interrupts off would never get here.  It steps back for that, r_missing++, which fails once
@@ -67,9 +67,14 @@
 
 #define XC_PHASES 3u
 
-/* r_step of a rendezvous that nobody goes through, and what r_missing is near then. */
+/* g_step of a rendezvous that nobody goes through, and what r_missing is near then. */
 #define XC_ABANDONED UINT32_MAX
 #define XC_GONE (1 << 30)
+
+/* What members spin on: on a line of its own, written once a phase. */
+struct xc_gate {
+	_Atomic uint32_t g_step; /* a: barriers that are open, XC_ABANDONED */
+} __attribute__((aligned(CACHE_LINE_BYTES)));
 
 /*
  * Locking keys:
@@ -78,14 +83,12 @@
  *	e	written by the caller before his part of r_missing, constant from the first phase on
  */
 struct xc_rendezvous {
-	_Atomic int32_t
-	    r_missing; /* a: members that have not come, or gone, less those that had come before */
+	struct xc_gate r_gate;
+	_Atomic int32_t r_missing;     /* a: members that are not there */
 	_Atomic uint32_t r_passed;     /* a: comings to later barriers */
 	xc_phase_t r_phase[XC_PHASES]; /* c */
 	void *r_arg;                   /* c */
 	uint32_t r_members;            /* e */
-	_Atomic uint32_t r_step
-	    __attribute__((aligned(CACHE_LINE_BYTES))); /* a: barriers passed, XC_ABANDONED */
 };
 
 /* What only the caller has: the clock, and a call that can be looked at. */
@@ -113,7 +116,7 @@ static void
 xc_rendezvous_open(struct xc_rendezvous *r, uint32_t step)
 {
 	/* Release: pairs with whoever spins on it. */
-	atomic_store_explicit(&r->r_step, step, memory_order_release);
+	atomic_store_explicit(&r->r_gate.g_step, step, memory_order_release);
 }
 
 /* Adds to r_missing, and opens the first phase when nobody is missing any more. */
@@ -181,7 +184,7 @@ xc_rendezvous_enter(struct xc_rendezvous *r, struct xc_caller *caller)
 
 	xc_rendezvous_count(r, -1);
 	/* Acquire: pairs with xc_rendezvous_open(). */
-	while ((step = atomic_load_explicit(&r->r_step, memory_order_acquire)) == 0) {
+	while ((step = atomic_load_explicit(&r->r_gate.g_step, memory_order_acquire)) == 0) {
 		if (xc_rendezvous_asked(here) && xc_rendezvous_step_back(r)) {
 			xc_intr_poll();
 			xc_rendezvous_count(r, -1);
@@ -202,7 +205,7 @@ xc_rendezvous_meet(struct xc_rendezvous *r, uint32_t step, struct xc_caller *cal
 	    (step - 1) * r->r_members)
 		xc_rendezvous_open(r, step);
 	/* Acquire: pairs with xc_rendezvous_open(). */
-	while (atomic_load_explicit(&r->r_step, memory_order_acquire) < step) {
+	while (atomic_load_explicit(&r->r_gate.g_step, memory_order_acquire) < step) {
 		if (caller != NULL)
 			xc_rendezvous_look(caller);
 		xcp_pause();
@@ -299,11 +302,11 @@ xc_rendezvous_finish(struct xc_caller *caller, uint64_t where)
 	struct xc_rendezvous *r = caller->c_rendezvous;
 
 	/* Acquire: pairs with xc_rendezvous_open(). */
-	while (atomic_load_explicit(&r->r_step, memory_order_acquire) == 0) {
+	while (atomic_load_explicit(&r->r_gate.g_step, memory_order_acquire) == 0) {
 		xc_rendezvous_look(caller);
 		xcp_pause();
 	}
-	if (atomic_load_explicit(&r->r_step, memory_order_relaxed) != XC_ABANDONED) {
+	if (atomic_load_explicit(&r->r_gate.g_step, memory_order_relaxed) != XC_ABANDONED) {
 		xc_wait(where);
 		return 0;
 	}

@@ -67,12 +67,6 @@ calls_next_cpu(void)
 	return cpu_lookup((curcpu()->ci_index + 1) % ncpu);
 }
 
-struct cpu_info *
-calls_last_cpu(void)
-{
-	return cpu_lookup(ncpu - 1);
-}
-
 /* --- probes --------------------------------------------------------------------------------------------- */
 
 void

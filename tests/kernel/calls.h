@@ -15,9 +15,8 @@
 unsigned calls_flags(enum xc_level);
 /* Whether the caller stands where a function of that level does.  Any context; prints nothing. */
 bool calls_context_is(enum xc_level);
-/* The CPU that follows, around; the last one. */
+/* The CPU that follows, around. */
 struct cpu_info *calls_next_cpu(void);
-struct cpu_info *calls_last_cpu(void);
 
 /* What ran, and whether where it should; per CPU too. */
 struct probe {

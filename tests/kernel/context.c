@@ -11,8 +11,9 @@
 #include "kernel/softint.h"
 #include "kernel/spinlock.h"
 #include "tests/kernel/calls.h"
+#include "tests/kernel/others.h"
 #include "tests/kernel/test.h"
-#include "xcall/xc_internal.h"
+#include "xcall/xcall.h"
 
 /* What the handlers run; one at a time. */
 static struct {
@@ -93,28 +94,16 @@ context_by_nmi(void)
 	(void)calls_spin_until(&context_request.done, 1);
 }
 
-void
-context_set_target(struct cpu_info *ci, bool target)
-{
-	uint64_t bit = UINT64_C(1) << ci->ci_index % 64;
-	_Atomic uint64_t *word = &xc_targets.t_set[ci->ci_index / 64];
-
-	if (target && (atomic_fetch_or_explicit(word, bit, memory_order_release) & bit) == 0)
-		atomic_fetch_add_explicit(&xc_targets.t_count, 1, memory_order_relaxed);
-	if (!target && (atomic_fetch_and_explicit(word, ~bit, memory_order_release) & bit) != 0)
-		atomic_fetch_sub_explicit(&xc_targets.t_count, 1, memory_order_relaxed);
-}
-
 static void
 context_early(void)
 {
 	struct cpu_info *ci;
 
 	CPU_INFO_FOREACH(ci)
-		context_set_target(ci, false);
+		others_set_target(ci, false);
 	context_serve();
 	CPU_INFO_FOREACH(ci)
-		context_set_target(ci, true);
+		others_set_target(ci, true);
 }
 
 /* In a thread, which some of its states keep from being switched. */

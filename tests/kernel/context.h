@@ -6,8 +6,6 @@
 
 #include <stdbool.h>
 
-struct cpu_info;
-
 enum context {
 	CONTEXT_THREAD,
 	CONTEXT_SPINLOCK,
@@ -24,8 +22,5 @@ enum context {
 /* Runs func(arg) in that context on the caller's CPU, and returns when it is over; false when it did not begin.  By one
  * thread at a time. */
 bool context_run(enum context, void (*func)(void *), void *arg) __attribute__((warn_unused_result));
-
-/* In the eyes of posters; as it must be again before any other thread posts. */
-void context_set_target(struct cpu_info *ci, bool target);
 
 #endif

@@ -11,6 +11,7 @@
 #include "kernel/errno.h"
 #include "kernel/panic.h"
 #include "tests/kernel/calls.h"
+#include "tests/kernel/others.h"
 #include "xcall/xc_call.h"
 #include "xcall/xc_slot.h"
 
@@ -43,7 +44,7 @@ static void
 matrix_post(unsigned flags)
 {
 	matrix_ticket[0] = xc_unicast(flags, probe_run, &matrix_probe, NULL, curcpu());
-	matrix_ticket[1] = xc_unicast(flags, probe_run, &matrix_probe, NULL, calls_last_cpu());
+	matrix_ticket[1] = xc_unicast(flags, probe_run, &matrix_probe, NULL, others_last());
 	matrix_ticket[2] = xc_broadcast(flags, probe_run, &matrix_probe, NULL);
 	matrix_tickets = MATRIX_POSTS;
 }
@@ -59,8 +60,7 @@ matrix_post_early(unsigned flags)
 	matrix_ticket[1] = xc_broadcast(flags, probe_run, &matrix_probe, NULL);
 	matrix_note(matrix_ticket[1] == 0 && probe_ran(&matrix_probe) == 2);
 	matrix_note(ncpu == 1 ||
-	    xc_unicast(flags, probe_run, &matrix_probe, NULL, calls_last_cpu()) ==
-		XC_ERROR(EHOSTDOWN));
+	    xc_unicast(flags, probe_run, &matrix_probe, NULL, others_last()) == XC_ERROR(EHOSTDOWN));
 	matrix_note(curlwp == thread && probe_ran_on(&matrix_probe, curcpu()) == 2);
 	matrix_tickets = 0;
 }
@@ -118,7 +118,7 @@ matrix_run_full(const struct matrix_op *op, enum context context)
 	matrix_fill_low(context);
 	matrix_note(xc_unicast(flags, probe_run, &matrix_probe, NULL, curcpu()) == XC_ERROR(EBUSY));
 	matrix_note(xc_broadcast(flags, probe_run, &matrix_probe, NULL) == XC_ERROR(EBUSY));
-	matrix_note(xc_unicast(flags | XC_TRY, probe_run, &matrix_probe, NULL, calls_last_cpu()) ==
+	matrix_note(xc_unicast(flags | XC_TRY, probe_run, &matrix_probe, NULL, others_last()) ==
 	    XC_ERROR(EBUSY));
 }
 
@@ -220,7 +220,7 @@ matrix_run_call_post(const struct matrix_op *op, enum context context)
 	if (context == CONTEXT_EARLY)
 		matrix_note(probe_ran(&matrix_probe) == 1 && xc_call_done(&matrix_call[0]));
 	else
-		matrix_note(xc_call_post(&matrix_call[1], flags, calls_last_cpu()) == 0);
+		matrix_note(xc_call_post(&matrix_call[1], flags, others_last()) == 0);
 }
 
 static bool

@@ -7,6 +7,7 @@
 #include "kernel/errno.h"
 #include "tests/kernel/calls.h"
 #include "tests/kernel/matrix.h"
+#include "tests/kernel/others.h"
 #include "tests/kernel/overhear.h"
 #include "tests/kernel/test.h"
 #include "xcall/ipi.h"
@@ -142,7 +143,7 @@ matrix_prepare_look(const struct matrix_op *op)
 {
 	matrix_reset_handled(op);
 	atomic_store_explicit(&matrix_look_latch.open, ncpu == 1, memory_order_relaxed);
-	matrix_live = xc_unicast(0, latch_hold, &matrix_look_latch, NULL, calls_last_cpu());
+	matrix_live = xc_unicast(0, latch_hold, &matrix_look_latch, NULL, others_last());
 	matrix_over = xc_unicast(XC_HARD, latch_hold, &(struct latch){ .open = 1 }, NULL, curcpu());
 	matrix_note(xc_wait(matrix_over) == 0);
 	if (ncpu == 1)
@@ -194,7 +195,7 @@ matrix_run_dump(const struct matrix_op *op __attribute__((unused)),
     enum context context __attribute__((unused)))
 {
 	xc_dump(curcpu());
-	xc_dump(calls_last_cpu());
+	xc_dump(others_last());
 }
 
 static bool

@@ -369,16 +369,23 @@ TEST_CASE(xcall, event_counters_count_calls)
 
 /* --- edges of the generations --------------------------------------------------------------------------- */
 
-/* All free slots of the calling CPU issue the generation after this one next. */
+/* A call is over a moment before its slot is free. */
+static void
+xcall_await_slots(struct xc_cpu *xc)
+{
+	(void)test_wait_at_least(&xc->x_free, UINT64_MAX);
+}
+
+/* All slots of the calling CPU issue the generation after this one next. */
 static void
 xcall_set_generation(uint64_t generation)
 {
 	struct xc_cpu *xc = xc_cpu_lookup(curcpu()->ci_index);
 
+	xcall_await_slots(xc);
 	for (unsigned i = 0; i < XC_SLOTS; i++)
-		if ((atomic_load_explicit(&xc->x_free, memory_order_acquire) >> i & 1) != 0)
-			atomic_store_explicit(&xc->x_slot[i].s_state,
-			    xc_state_over(generation, XC_LEVEL_LOW), memory_order_relaxed);
+		atomic_store_explicit(&xc->x_slot[i].s_state,
+		    xc_state_over(generation, XC_LEVEL_LOW), memory_order_relaxed);
 }
 
 /* Two rounds through all slots: the generations before and at the edge. */
@@ -390,6 +397,7 @@ xcall_cross(uint64_t edge)
 	xcall_set_generation(edge - 2);
 	atomic_store_explicit(&xcall_count, 0, memory_order_relaxed);
 	for (unsigned i = 0; i < 2 * XC_SLOTS; i++) {
+		xcall_await_slots(xc_cpu_lookup(curcpu()->ci_index));
 		where = xc_unicast(0, xcall_count_up, NULL, NULL, cpu_lookup(i % ncpu));
 		n++;
 		if (XC_ISERR(where) || where == 0 || xc_wait(where) != 0 || xcall_counted() != n ||

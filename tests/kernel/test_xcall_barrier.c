@@ -6,9 +6,9 @@
 #include "kernel/clock.h"
 #include "kernel/softint.h"
 #include "tests/kernel/calls.h"
-#include "tests/kernel/context.h"
 #include "tests/kernel/crew.h"
 #include "tests/kernel/masked.h"
+#include "tests/kernel/others.h"
 #include "tests/kernel/rounds.h"
 #include "tests/kernel/test.h"
 #include "xcall/xc_call.h"
@@ -104,6 +104,8 @@ barrier_against(enum xc_level kind, enum xc_level level, unsigned *inside)
 		section[i].stop = &stop;
 		crew_start(&section[i].job, cpu_lookup(i), PRI_USER, section_loop, &section[i]);
 	}
+	for (unsigned i = 0; i < ncpu; i++)
+		(void)test_wait_at_least(&section[i].number, 1);
 	for (unsigned round = 0; round < BARRIER_ROUNDS; round++)
 		standing += barrier_round(section, before, level, inside);
 	atomic_store_explicit(&stop, 1, memory_order_release);
@@ -233,7 +235,7 @@ suspended_drain(void *arg)
 static void
 suspended_case(bool descriptor)
 {
-	struct suspended s = { .dead = calls_last_cpu() };
+	struct suspended s = { .dead = others_last() };
 	static struct xc_call call;
 	struct crew_job job;
 	struct masked masked;
@@ -247,9 +249,9 @@ suspended_case(bool descriptor)
 		(void)xc_unicast(0, suspended_run, &s, NULL, curcpu());
 	T_ASSERT(test_wait_at_least(&s.begun, 1));
 	/* The barrier is about the CPUs that answer. */
-	context_set_target(s.dead, false);
+	others_set_target(s.dead, false);
 	xc_barrier(0);
-	context_set_target(s.dead, true);
+	others_set_target(s.dead, true);
 	barrier_ended = atomic_load_explicit(&s.ended, memory_order_acquire);
 	crew_start(&job, curcpu(), PRI_KERNEL, suspended_drain, &s);
 	kthread_sleep_ns(50000000);
@@ -318,7 +320,7 @@ TEST_CASE(xcall_barrier, after_a_drain_all_calls_are_over_and_descriptors_free)
 TEST_CASE(xcall_barrier, a_drain_meets_the_end_of_a_descriptor)
 {
 	static struct xc_call call;
-	struct cpu_info *ci = calls_last_cpu();
+	struct cpu_info *ci = others_last();
 	struct probe probe;
 	unsigned wrong = 0;
 
@@ -351,7 +353,7 @@ TEST_CASE(xcall_barrier, a_drain_leaves_other_levels_alone)
 	bool early;
 
 	gate_init(&gate);
-	where = xc_unicast(0, drain_gate, &gate, NULL, calls_last_cpu());
+	where = xc_unicast(0, drain_gate, &gate, NULL, others_last());
 	for (unsigned level = XC_LEVEL_SOFTCLOCK; level < XC_LEVELS; level++)
 		xc_drain(calls_flags(level));
 	early = xc_done(where);
@@ -376,7 +378,7 @@ TEST_CASE(xcall_barrier, a_drain_does_not_wait_for_calls_that_come_later)
 	_Atomic uint64_t stop = 0;
 	struct crew_job job;
 
-	crew_start(&job, calls_last_cpu(), PRI_USER, drain_poster, &stop);
+	crew_start(&job, others_last(), PRI_USER, drain_poster, &stop);
 	for (unsigned i = 0; i < BARRIER_ROUNDS; i++)
 		xc_drain(0);
 	atomic_store_explicit(&stop, 1, memory_order_release);

@@ -9,6 +9,7 @@
 #include "tests/kernel/calls.h"
 #include "tests/kernel/crew.h"
 #include "tests/kernel/masked.h"
+#include "tests/kernel/others.h"
 #include "tests/kernel/rounds.h"
 #include "tests/kernel/test.h"
 #include "xcall/xc_slot.h"
@@ -98,7 +99,7 @@ cancel_gate(void *arg1, void *arg2 __attribute__((unused)))
 
 TEST_CASE(xcall_cancel, a_queued_call_is_withdrawn_and_its_neighbours_run)
 {
-	struct cpu_info *ci = calls_last_cpu();
+	struct cpu_info *ci = others_last();
 	struct cancel_arg arg[5];
 	uint64_t held, where[5];
 	unsigned withdrawn = 0;
@@ -144,7 +145,7 @@ cancel_many(struct cpu_info *ci, enum xc_level level)
 
 TEST_CASE(xcall_cancel, a_dead_target_cannot_block_the_cancel)
 {
-	struct cpu_info *ci = calls_last_cpu();
+	struct cpu_info *ci = others_last();
 	struct cancel_blocked b;
 	struct probe probe;
 	unsigned wrong = 0;
@@ -189,7 +190,7 @@ canceller_run(void *arg)
 
 TEST_CASE(xcall_cancel, a_begun_call_is_waited_for)
 {
-	struct cpu_info *ci = calls_last_cpu();
+	struct cpu_info *ci = others_last();
 	struct canceller canceller;
 	unsigned wrong = 0;
 
@@ -225,7 +226,7 @@ TEST_CASE(xcall_cancel, of_a_set_the_begun_are_waited_for_and_the_others_withdra
 	for (unsigned level = 0; level < XC_LEVELS; level++) {
 		struct latch latch = { .open = 0 };
 
-		cancel_block(&b, calls_last_cpu(), level);
+		cancel_block(&b, others_last(), level);
 		canceller.where = xc_broadcast(
 		    calls_flags(level) | XC_NOSELF, latch_hold, &latch, NULL);
 		(void)calls_spin_until(&latch.begun, ncpu - 2);
@@ -250,7 +251,7 @@ TEST_CASE(xcall_cancel, what_is_over_or_never_was_is_told)
 	uint64_t first, where;
 
 	cancel_arg_init(&arg);
-	first = xc_unicast(0, cancel_run, &arg, NULL, calls_last_cpu());
+	first = xc_unicast(0, cancel_run, &arg, NULL, others_last());
 	T_ASSERT_EQ(xc_wait(first), 0);
 	T_ASSERT_EQ(xc_cancel(first, &withdrawn), 0);
 	T_ASSERT(withdrawn == 0 && xc_wait(first) == 0);
@@ -321,8 +322,8 @@ TEST_CASE(xcall_cancel, sleeping_waiters_and_later_ones_get_ecanceled)
 		return;
 	cancel_arg_init(&arg);
 	for (unsigned level = 0; level < XC_LEVEL_HARD; level++) {
-		masked_begin(&masked, calls_last_cpu());
-		where = xc_unicast(calls_flags(level), cancel_run, &arg, NULL, calls_last_cpu());
+		masked_begin(&masked, others_last());
+		where = xc_unicast(calls_flags(level), cancel_run, &arg, NULL, others_last());
 		for (unsigned i = 0; i < CANCEL_WAITERS; i++) {
 			waiter[i].where = where;
 			waiter[i].timed = i % 2 != 0;
@@ -456,7 +457,7 @@ cancel_from_function(void *arg1, void *arg2 __attribute__((unused)))
 TEST_CASE(xcall_cancel, low_and_hard_functions_may_cancel_other_calls)
 {
 	static const enum xc_level levels[] = { XC_LEVEL_LOW, XC_LEVEL_HARD };
-	struct cancel_other other = { .dead = calls_last_cpu() };
+	struct cancel_other other = { .dead = others_last() };
 	struct masked masked;
 	unsigned wrong = 0;
 

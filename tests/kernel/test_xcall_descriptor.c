@@ -7,9 +7,9 @@
 #include "kernel/errno.h"
 #include "kernel/string.h"
 #include "tests/kernel/calls.h"
-#include "tests/kernel/context.h"
 #include "tests/kernel/crew.h"
 #include "tests/kernel/masked.h"
+#include "tests/kernel/others.h"
 #include "tests/kernel/rounds.h"
 #include "tests/kernel/test.h"
 #include "xcall/xc_call.h"
@@ -80,7 +80,7 @@ TEST_CASE(xcall_descriptor, one_serves_again_and_again)
 
 TEST_CASE(xcall_descriptor, unfinished_it_is_busy)
 {
-	struct cpu_info *ci = calls_last_cpu();
+	struct cpu_info *ci = others_last();
 	static struct xc_call call;
 	unsigned wrong = 0;
 
@@ -111,16 +111,16 @@ TEST_CASE(xcall_descriptor, unfinished_it_is_busy)
 
 TEST_CASE(xcall_descriptor, a_cpu_that_is_down_is_an_error)
 {
-	struct cpu_info *ci = calls_last_cpu();
+	struct cpu_info *ci = others_last();
 	struct xc_call call;
 	int down, up;
 
 	if (descriptor_alone())
 		return;
 	xc_call_init(&call, descriptor_count, NULL, NULL);
-	context_set_target(ci, false);
+	others_set_target(ci, false);
 	down = xc_call_post(&call, 0, ci);
-	context_set_target(ci, true);
+	others_set_target(ci, true);
 	T_ASSERT(down == EHOSTDOWN && xc_call_done(&call));
 	up = xc_call_post(&call, 0, ci);
 	T_ASSERT(up == 0 && xc_call_wait(&call) == 0);
@@ -158,7 +158,7 @@ TEST_CASE(xcall_descriptor, any_number_may_be_outstanding)
 /* EBUSY while the target may look at it, whatever that does; then it is the owner's again. */
 TEST_CASE(xcall_descriptor, cancelled_it_is_busy_until_the_target_has_seen_it)
 {
-	struct cpu_info *ci = calls_last_cpu();
+	struct cpu_info *ci = others_last();
 	static struct xc_call call;
 	unsigned wrong = 0;
 
@@ -204,7 +204,7 @@ descriptor_waiter(void *arg)
 
 TEST_CASE(xcall_descriptor, running_it_is_waited_for_by_its_cancel)
 {
-	struct cpu_info *ci = calls_last_cpu();
+	struct cpu_info *ci = others_last();
 	struct descriptor_waiter waiter = { .cancel = true };
 	static struct xc_call call;
 	unsigned wrong = 0;
@@ -230,7 +230,7 @@ TEST_CASE(xcall_descriptor, running_it_is_waited_for_by_its_cancel)
 
 TEST_CASE(xcall_descriptor, a_sleeping_waiter_is_told_of_the_cancel)
 {
-	struct cpu_info *ci = calls_last_cpu();
+	struct cpu_info *ci = others_last();
 	struct descriptor_waiter waiter = { .cancel = false };
 	static struct xc_call call;
 	unsigned wrong = 0;

@@ -8,6 +8,7 @@
 #include "tests/kernel/calls.h"
 #include "tests/kernel/crew.h"
 #include "tests/kernel/masked.h"
+#include "tests/kernel/others.h"
 #include "tests/kernel/rounds.h"
 #include "tests/kernel/test.h"
 #include "xcall/xc_call.h"
@@ -334,9 +335,9 @@ TEST_CASE(xcall_hard, deeper_requests_stay_queued)
 	}
 	hard_reset();
 	bound = (struct hard_bound){ .there = 0 };
-	crew_start(&job, calls_last_cpu(), PRI_KERNEL, hard_bound_thread, &bound);
+	crew_start(&job, others_last(), PRI_KERNEL, hard_bound_thread, &bound);
 	hard_note(test_wait_at_least(&bound.there, 1));
-	where = xc_unicast(XC_HARD, hard_bound_note, &bound, NULL, calls_last_cpu());
+	where = xc_unicast(XC_HARD, hard_bound_note, &bound, NULL, others_last());
 	atomic_store_explicit(&bound.posted, 1, memory_order_release);
 	hard_note(xc_wait(where) == 0);
 	crew_join(&job);
@@ -349,7 +350,7 @@ TEST_CASE(xcall_hard, deeper_requests_stay_queued)
 
 TEST_CASE(xcall_hard, an_nmi_call_reaches_a_cpu_that_spins_with_interrupts_off)
 {
-	struct cpu_info *ci = calls_last_cpu();
+	struct cpu_info *ci = others_last();
 	struct masked masked;
 	uint64_t hard, nmi, early;
 
@@ -374,7 +375,7 @@ TEST_CASE(xcall_hard, an_nmi_call_reaches_a_cpu_that_spins_with_interrupts_off)
 /* NMIs of others, between ours and merged with them, change nothing. */
 TEST_CASE(xcall_hard, an_nmi_call_tells_its_nmi_from_others)
 {
-	struct cpu_info *ci = calls_last_cpu();
+	struct cpu_info *ci = others_last();
 	void *level = (void *)(uintptr_t)XC_LEVEL_NMI;
 
 	hard_reset();

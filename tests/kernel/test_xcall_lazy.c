@@ -9,6 +9,7 @@
 #include "kernel/timer.h"
 #include "tests/kernel/calls.h"
 #include "tests/kernel/crew.h"
+#include "tests/kernel/others.h"
 #include "tests/kernel/test.h"
 #include "xcall/xc_call.h"
 #include "xcall/xc_internal.h"
@@ -65,7 +66,7 @@ lazy_let_pass(void)
 /* Each level: not before the target takes an interrupt, of whatever kind; then at once. */
 TEST_CASE(xcall_lazy, a_lazy_call_runs_at_the_next_interrupt_and_not_before)
 {
-	struct cpu_info *ci = calls_last_cpu();
+	struct cpu_info *ci = others_last();
 	unsigned vector = test_vector(lazy_nothing), wrong = 0;
 	struct probe probe;
 
@@ -114,7 +115,7 @@ TEST_CASE(xcall_lazy, the_tick_takes_lazy_calls)
 TEST_CASE(xcall_lazy, a_wait_makes_it_an_ordinary_call)
 {
 	static struct xc_call call;
-	struct cpu_info *ci = calls_last_cpu();
+	struct cpu_info *ci = others_last();
 	struct probe probe;
 	unsigned wrong = 0;
 
@@ -165,7 +166,7 @@ TEST_CASE(xcall_lazy, every_wait_announces_its_own_call)
 {
 	static _Atomic uint64_t where[LAZY_TICKETS];
 	static struct lazy_waiter waiter[LAZY_WAITERS];
-	struct cpu_info *ci = calls_last_cpu();
+	struct cpu_info *ci = others_last();
 	struct probe probe;
 	bool right;
 
@@ -199,7 +200,7 @@ TEST_CASE(xcall_lazy, every_wait_announces_its_own_call)
 
 TEST_CASE(xcall_lazy, an_ordinary_call_takes_lazy_ones_before_it_along)
 {
-	struct cpu_info *ci = calls_last_cpu();
+	struct cpu_info *ci = others_last();
 	struct probe probe;
 	unsigned wrong = 0;
 
@@ -219,7 +220,7 @@ TEST_CASE(xcall_lazy, an_ordinary_call_takes_lazy_ones_before_it_along)
 
 TEST_CASE(xcall_lazy, a_lazy_call_can_be_cancelled)
 {
-	struct cpu_info *ci = calls_last_cpu();
+	struct cpu_info *ci = others_last();
 	struct probe probe;
 	unsigned wrong = 0;
 
@@ -243,7 +244,7 @@ TEST_CASE(xcall_lazy, a_lazy_call_can_be_cancelled)
 TEST_CASE(xcall_lazy, a_drain_takes_lazy_calls_without_a_tick)
 {
 	static struct xc_call call;
-	struct cpu_info *ci = calls_last_cpu();
+	struct cpu_info *ci = others_last();
 	struct probe probe;
 	unsigned wrong = 0;
 
@@ -310,7 +311,7 @@ TEST_CASE(xcall_lazy, the_tick_is_no_rescue_for_a_lost_notification)
 
 	probe_init(&probe, XC_LEVEL_LOW);
 	for (unsigned level = XC_LEVEL_SOFTCLOCK; level < XC_LEVEL_NMI; level++)
-		wrong += lazy_lose_notification(&probe, level, calls_last_cpu());
+		wrong += lazy_lose_notification(&probe, level, others_last());
 	probe_free(&probe);
 	T_ASSERT_EQ(wrong, 0);
 }

@@ -7,6 +7,7 @@
 #include "tests/kernel/calls.h"
 #include "tests/kernel/crew.h"
 #include "tests/kernel/masked.h"
+#include "tests/kernel/others.h"
 #include "tests/kernel/rounds.h"
 #include "tests/kernel/test.h"
 #include "xcall/xc_call.h"
@@ -197,7 +198,7 @@ TEST_CASE(xcall_order, a_deep_inbox_is_served_in_order)
 	atomic_store_explicit(&order_wrong, 0, memory_order_relaxed);
 	for (d.level = 0; d.level < XC_LEVEL_NMI; d.level++) {
 		deep_level(&d, curcpu());
-		deep_level(&d, calls_last_cpu());
+		deep_level(&d, others_last());
 	}
 	crew_free((void *)(uintptr_t)d.begun, ncpu, sizeof(*d.begun));
 	crew_free(d.call, ORDER_DEEP, sizeof(*d.call));
@@ -214,7 +215,7 @@ chase_sender(void *arg)
 {
 	struct order o = { .level = (enum xc_level)(uintptr_t)arg };
 	unsigned flags = calls_flags(o.level);
-	struct cpu_info *ci = calls_last_cpu();
+	struct cpu_info *ci = others_last();
 	struct xc_call *call = crew_alloc(CHASE_CALLS / 2, sizeof(*call));
 	uint64_t n = 0, wrong = 0;
 
@@ -323,7 +324,7 @@ turns_post(void *arg)
 static uint64_t
 turns_last(enum xc_level level, struct xc_call *call)
 {
-	struct turns turns = { .level = level, .ci = calls_last_cpu() };
+	struct turns turns = { .level = level, .ci = others_last() };
 	unsigned flags = calls_flags(level);
 	struct masked masked;
 	struct crew_job job;

@@ -11,6 +11,7 @@
 #include "kernel/printf.h"
 #include "tests/kernel/calls.h"
 #include "tests/kernel/crew.h"
+#include "tests/kernel/others.h"
 #include "tests/kernel/rounds.h"
 #include "tests/kernel/test.h"
 #include "xcall/xc_call.h"
@@ -472,7 +473,7 @@ frugal_level(enum xc_level level, struct xc_call *call)
 	xc_drain(flags);
 	if (level == XC_LEVEL_NMI)
 		return;
-	T_ASSERT_EQ(xc_call_post(call, flags, calls_last_cpu()), 0);
+	T_ASSERT_EQ(xc_call_post(call, flags, others_last()), 0);
 	T_ASSERT_EQ(xc_call_wait(call), 0);
 }
 
@@ -551,8 +552,8 @@ TEST_CASE(xcall_promises, the_deepest_nesting_fits_a_stack)
 {
 	atomic_store_explicit(&stack_left, 0, memory_order_relaxed);
 	atomic_store_explicit(&stack_failed, 0, memory_order_relaxed);
-	T_ASSERT_EQ(xc_wait(xc_unicast(
-			0, stack_low, (void *)(uintptr_t)XC_DEPTH_MAX, NULL, calls_last_cpu())),
+	T_ASSERT_EQ(
+	    xc_wait(xc_unicast(0, stack_low, (void *)(uintptr_t)XC_DEPTH_MAX, NULL, others_last())),
 	    0);
 	T_ASSERT_EQ(atomic_load_explicit(&stack_failed, memory_order_relaxed), 0);
 	T_ASSERT(atomic_load_explicit(&stack_left, memory_order_acquire) >= STACK_LEFT_BYTES);

@@ -9,6 +9,7 @@
 #include "tests/kernel/calls.h"
 #include "tests/kernel/crew.h"
 #include "tests/kernel/masked.h"
+#include "tests/kernel/others.h"
 #include "tests/kernel/rounds.h"
 #include "tests/kernel/test.h"
 #include "xcall/xc_internal.h"
@@ -50,10 +51,10 @@ room_fill(struct room *room, const struct room_class *class)
 	uint64_t where;
 
 	*room = (struct room){ .n = 0 };
-	masked_begin(&room->masked, calls_last_cpu());
+	masked_begin(&room->masked, others_last());
 	/* One more than there is: the last one says so. */
-	while (!XC_ISERR(
-		   where = xc_unicast(flags, latch_hold, &room->latch, NULL, calls_last_cpu())) &&
+	while (
+	    !XC_ISERR(where = xc_unicast(flags, latch_hold, &room->latch, NULL, others_last())) &&
 	    room->n < XC_ROOM_SLEEP)
 		room->where[room->n++] = where;
 }
@@ -254,7 +255,7 @@ room_boards(const struct room_class *class, unsigned boards)
 	struct latch latch = { .open = 0 };
 	struct masked masked;
 
-	masked_begin(&masked, calls_last_cpu());
+	masked_begin(&masked, others_last());
 	while (n < boards + 1 &&
 	    !XC_ISERR(more = xc_broadcast(flags | XC_NOSELF, latch_hold, &latch, NULL)))
 		where[n++] = more;

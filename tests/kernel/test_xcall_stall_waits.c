@@ -278,7 +278,7 @@ TEST_CASE(xcall_stall_waits, who_reports_goes_on_serving)
 
 /* --- no room ------------------------------------------------------------------------------------------------- */
 
-/* Lets the masked CPU go once a report was begun. */
+/* Lets the masked CPU go once a report has said what it should. */
 static void
 stall_release_on_report(void *arg)
 {
@@ -299,6 +299,7 @@ TEST_CASE(xcall_stall_waits, a_hard_post_without_room_is_reported)
 		return;
 	masked_begin(&masked, target);
 	stalled_begin(STALLED_WARN_NS, true);
+	overhear_watch(": never taken, notified");
 	full = stalled_stats.full[XC_CLASS_HARD];
 	crew_start(&releaser, cpu_lookup(1), PRI_KERNEL, stall_release_on_report, &masked);
 	for (unsigned i = 0; i <= XC_ROOM_HARD; i++)

@@ -7,6 +7,7 @@
 #include "kernel/errno.h"
 #include "tests/kernel/calls.h"
 #include "tests/kernel/masked.h"
+#include "tests/kernel/others.h"
 #include "tests/kernel/test.h"
 #include "xcall/xc_call.h"
 #include "xcall/xc_slot.h"
@@ -43,7 +44,7 @@ timed_out(uint64_t where, struct xc_call *call, uint64_t timeout_ns)
 /* Every way a target may keep us waiting: it has begun and is slow. */
 TEST_CASE(xcall_timed, a_slow_function_times_out_and_is_live)
 {
-	struct cpu_info *ci = calls_last_cpu();
+	struct cpu_info *ci = others_last();
 	unsigned wrong = 0;
 
 	if (timed_alone())
@@ -66,7 +67,7 @@ TEST_CASE(xcall_timed, a_slow_function_times_out_and_is_live)
 /* It keeps interrupts off: all but NMI calls are not begun, and run when it lets them on. */
 TEST_CASE(xcall_timed, a_masked_target_times_out_and_runs_it_later)
 {
-	struct cpu_info *ci = calls_last_cpu();
+	struct cpu_info *ci = others_last();
 	static struct xc_call call;
 	struct probe probe;
 	struct masked masked;
@@ -97,7 +98,7 @@ TEST_CASE(xcall_timed, a_masked_target_times_out_and_runs_it_later)
 /* A caller that gives up on a dead CPU: a timed wait, then a cancel; any number of times. */
 TEST_CASE(xcall_timed, a_dead_target_costs_a_time_and_no_slot)
 {
-	struct cpu_info *ci = calls_last_cpu();
+	struct cpu_info *ci = others_last();
 	struct probe probe;
 	struct masked masked;
 	unsigned wrong = 0;
@@ -154,7 +155,7 @@ timed_wait_in_function(void *arg1, void *arg2 __attribute__((unused)))
 
 TEST_CASE(xcall_timed, a_function_serves_others_in_a_wait_with_a_time)
 {
-	struct timed_function f = { .dead = calls_last_cpu() };
+	struct timed_function f = { .dead = others_last() };
 	struct masked masked;
 	uint64_t outer, inner;
 	bool early;
@@ -178,7 +179,7 @@ TEST_CASE(xcall_timed, a_function_serves_others_in_a_wait_with_a_time)
 TEST_CASE(xcall_timed, waits_that_spin_end_too)
 {
 	static struct spinlock lock = SPINLOCK_INIT("timed");
-	struct cpu_info *ci = calls_last_cpu();
+	struct cpu_info *ci = others_last();
 	struct latch latch = { .open = 0 };
 	uint64_t hard, nmi;
 	unsigned wrong = 0;
@@ -220,7 +221,7 @@ TEST_CASE(xcall_timed, a_time_beyond_all_times_is_for_ever)
 			xc_call_init(&call, probe_run, &probe, NULL);
 			if (level == XC_LEVEL_NMI)
 				continue;
-			wrong += xc_call_post(&call, calls_flags(level), calls_last_cpu()) != 0;
+			wrong += xc_call_post(&call, calls_flags(level), others_last()) != 0;
 			wrong += xc_call_timedwait(&call, times[i]) != 0;
 		}
 		wrong += !probe_right(&probe, 3 * (ncpu + (level != XC_LEVEL_NMI)), 0);

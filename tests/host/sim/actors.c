@@ -45,7 +45,8 @@ actors_run(void)
 
 	for (unsigned i = 0; i < actors_n; i++)
 		if (kthread_create(priorities[scenario_below(4)], KTHREAD_MPSAFE | KTHREAD_MUSTJOIN,
-			cpu_lookup(actors_all[i].cpu), actors_main, &actors_all[i], &thread[i], "actor/%u", i) != 0)
+			cpu_lookup(actors_all[i].cpu), actors_main, &actors_all[i], &thread[i],
+			"actor/%u", i) != 0)
 			sim_fail("no memory for an actor");
 	for (unsigned i = 0; i < actors_n; i++)
 		(void)kthread_join(thread[i]);

@@ -92,7 +92,8 @@ boot_first(void)
 		while (!cpu_online(&boot_cpu[i]))
 			machine_pause();
 	}
-	if (kthread_create(PRI_KERNEL, KTHREAD_MPSAFE, curcpu(), boot_thread, NULL, NULL, "main") != 0)
+	if (kthread_create(PRI_KERNEL, KTHREAD_MPSAFE, curcpu(), boot_thread, NULL, NULL, "main") !=
+	    0)
 		sim_fail("no memory for the main thread");
 	sched_start();
 }
@@ -102,7 +103,9 @@ boot_kernel(void (*main)(void))
 {
 	boot_main = main;
 	for (unsigned i = 0; i < sim.cpus; i++) {
-		boot_cpu[i] = (struct cpu_info){ .ci_self = &boot_cpu[i], .ci_apicid = i, .ci_md = &boot_md[i] };
+		boot_cpu[i] = (struct cpu_info){
+			.ci_self = &boot_cpu[i], .ci_apicid = i, .ci_md = &boot_md[i]
+		};
 		boot_md[i].vc_ci = &boot_cpu[i];
 	}
 	engine_boot(&boot_md[0], boot_first);

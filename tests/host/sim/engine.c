@@ -49,7 +49,7 @@
 
 struct engine_cpu {
 	struct cpu_md *ec_md;
-	uintptr_t ec_sp;        /* while it does not execute */
+	uintptr_t ec_sp; /* while it does not execute */
 	void (*ec_entry)(void);
 	unsigned ec_hold; /* points until it takes what is pending */
 };
@@ -273,7 +273,8 @@ runtime_signal(struct cpu_md *md)
 		return;
 	engine_quiet = 0;
 	if (engine_active) {
-		engine_all[target].ec_hold = (engine_runnable & bit) != 0 ? strategy_hold(target) : 0;
+		engine_all[target].ec_hold = (engine_runnable & bit) != 0 ? strategy_hold(target)
+									  : 0;
 		trace_step(engine_self, NULL, "interrupts CPU", target);
 	}
 	engine_runnable |= bit;

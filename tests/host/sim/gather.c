@@ -117,8 +117,10 @@ gather_message_actor(struct actor *actor)
 		machine_intr_restore(intr);
 		for (unsigned cpu = 0; cpu < ncpu; cpu++)
 			if (m->ran[cpu] != (mask >> cpu & 1) || m->ended[cpu] != m->ran[cpu])
-				sim_fail("ipi_wait returns; of CPU %u, %s: begun %u times, ended %u times", cpu,
-				    (mask >> cpu & 1) != 0 ? "sent to" : "not sent to", m->ran[cpu], m->ended[cpu]);
+				sim_fail(
+				    "ipi_wait returns; of CPU %u, %s: begun %u times, ended %u times",
+				    cpu, (mask >> cpu & 1) != 0 ? "sent to" : "not sent to",
+				    m->ran[cpu], m->ended[cpu]);
 	}
 }
 
@@ -130,12 +132,15 @@ gather_ipi(unsigned variant)
 	(void)variant;
 	ipi = ipi_register(gather_triggered_intr, NULL);
 	for (unsigned i = 0; i < ncpu; i++)
-		(void)actors_add(i, scenario_below(2) != 0 ? gather_message_actor : gather_trigger_actor, &ipi);
+		(void)actors_add(
+		    i, scenario_below(2) != 0 ? gather_message_actor : gather_trigger_actor, &ipi);
 	actors_run();
 	kthread_sleep_ns(GATHER_SETTLE_NS);
 	for (unsigned cpu = 0; cpu < ncpu; cpu++)
 		if (gather_ran[cpu] < gather_triggered[cpu])
-			sim_fail("ipi_trigger: the handler has not run on CPU %u since it was triggered", cpu);
+			sim_fail(
+			    "ipi_trigger: the handler has not run on CPU %u since it was triggered",
+			    cpu);
 	ledger_close();
 }
 
@@ -159,7 +164,8 @@ gather_phase(struct gather_phases *g, unsigned phase)
 			sim_fail("rendezvous: CPU %u begins phase %u; %u of %u have ended phase %u",
 			    curcpu()->ci_index, phase, g->ended[before], g->members, before);
 	if (gather_busy != 0)
-		sim_fail("rendezvous: CPU %u is in a phase while another member is in the middle of a function",
+		sim_fail(
+		    "rendezvous: CPU %u is in a phase while another member is in the middle of a function",
 		    curcpu()->ci_index);
 	g->in |= UINT32_C(1) << curcpu()->ci_index;
 	ledger_work(scenario_below(8));
@@ -202,13 +208,16 @@ gather_caller(struct actor *actor)
 
 	(void)actor;
 	for (unsigned i = 0; i < 3; i++) {
-		uint64_t timeout = scenario_below(2) == 0 ? 1 + scenario_below(timeouts[scenario_below(4)]) : 0;
+		uint64_t timeout = scenario_below(2) == 0
+		    ? 1 + scenario_below(timeouts[scenario_below(4)])
+		    : 0;
 		struct gather_phases g = { .members = ncpu };
 		struct cpuset set;
 		int error;
 
 		gather_set(&set, (UINT32_C(1) << ncpu) - 1);
-		error = xc_rendezvous(&set, gather_setup, gather_action, gather_teardown, &g, timeout);
+		error = xc_rendezvous(
+		    &set, gather_setup, gather_action, gather_teardown, &g, timeout);
 		engine_progress();
 		if (error == ETIMEDOUT && timeout != 0)
 			sim_result->near[SIM_NEAR_TIMEOUT]++;
@@ -216,8 +225,9 @@ gather_caller(struct actor *actor)
 			sim_fail("xc_rendezvous: error %d", error);
 		for (unsigned phase = 0; phase < 3; phase++)
 			if (g.ended[phase] != (error == 0 ? ncpu : 0))
-				sim_fail("xc_rendezvous returns %d: %u of %u CPUs have ended phase %u", error,
-				    g.ended[phase], ncpu, phase);
+				sim_fail(
+				    "xc_rendezvous returns %d: %u of %u CPUs have ended phase %u",
+				    error, g.ended[phase], ncpu, phase);
 	}
 }
 
@@ -242,7 +252,8 @@ gather_rendezvous(unsigned variant)
 {
 	(void)variant;
 	(void)actors_add(0, gather_caller, NULL);
-	(void)actors_add(scenario_below(ncpu), scenario_below(2) != 0 ? gather_caller : gather_disturber, NULL);
+	(void)actors_add(
+	    scenario_below(ncpu), scenario_below(2) != 0 ? gather_caller : gather_disturber, NULL);
 	(void)actors_add(ncpu - 1, gather_disturber, NULL);
 	actors_run();
 	kthread_sleep_ns(GATHER_SETTLE_NS);
@@ -265,7 +276,9 @@ gather_stopped(void *arg)
 	ledger_work(scenario_below(60));
 	for (unsigned cpu = 0; cpu < ncpu; cpu++)
 		if (cpu != self && before[cpu] != gather_moves[cpu])
-			sim_fail("xc_stop_machine: CPU %u moves while CPU %u has the machine stopped", cpu, self);
+			sim_fail(
+			    "xc_stop_machine: CPU %u moves while CPU %u has the machine stopped",
+			    cpu, self);
 	engine_progress();
 }
 

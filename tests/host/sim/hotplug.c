@@ -16,7 +16,8 @@
 #define HOTPLUG_SETTLE_NS UINT64_C(50000000)
 
 static unsigned hotplug_cpu; /* which */
-static const unsigned hotplug_flags[] = { 0, XC_HIGHPRI, XC_HIGHPRI | 2u << 8, XC_HARD, XC_NMI, XC_HARD | XC_LAZY };
+static const unsigned hotplug_flags[] = { 0, XC_HIGHPRI, XC_HIGHPRI | 2u << 8, XC_HARD, XC_NMI,
+	XC_HARD | XC_LAZY };
 
 /* Whatever was posted to the CPU has run when it has gone; and nothing comes any more. */
 static void
@@ -25,8 +26,10 @@ hotplug_check_gone(void)
 	for (unsigned i = 0; i < ledger_count(); i++) {
 		const struct ledger_call *call = ledger_number(i);
 
-		if (call->posted && (call->must >> hotplug_cpu & 1) != 0 && !ledger_ran(call, hotplug_cpu))
-			sim_fail("call %u was posted to CPU %u, which has gone without running it", i, hotplug_cpu);
+		if (call->posted && (call->must >> hotplug_cpu & 1) != 0 &&
+		    !ledger_ran(call, hotplug_cpu))
+			sim_fail("call %u was posted to CPU %u, which has gone without running it",
+			    i, hotplug_cpu);
 	}
 }
 
@@ -70,7 +73,8 @@ hotplug_poster(struct actor *actor)
 		enum ledger_way way = scenario_below(3) == 0 ? LEDGER_BROADCAST : LEDGER_UNICAST;
 
 		call->work = scenario_below(8);
-		if (ledger_post(call, way, hotplug_flags[scenario_below(6)], UINT32_C(1) << hotplug_cpu) &&
+		if (ledger_post(
+			call, way, hotplug_flags[scenario_below(6)], UINT32_C(1) << hotplug_cpu) &&
 		    scenario_below(2) != 0)
 			ledger_wait(call);
 		ledger_work(scenario_below(40));
@@ -126,8 +130,9 @@ hotplug_barrier_actor(struct actor *actor)
 		engine_progress();
 		for (unsigned cpu = 0; cpu < ncpu; cpu++)
 			if (before[cpu] != 0 && hotplug_section[cpu] == before[cpu])
-				sim_fail("xc_barrier: CPU %u is still in the section with preemption off that it "
-					 "was in before",
+				sim_fail(
+				    "xc_barrier: CPU %u is still in the section with preemption off that it "
+				    "was in before",
 				    cpu);
 	}
 }
@@ -177,9 +182,11 @@ hotplug_drain_actor(struct actor *actor)
 			const struct ledger_call *call = ledger_number(n);
 
 			for (unsigned cpu = 0; cpu < ncpu; cpu++)
-				if (call->posted && call->post_end < before && call->flags == flags &&
-				    (call->must >> cpu & 1) != 0 && !ledger_ran(call, cpu))
-					sim_fail("xc_drain: call %u, posted before it, has not run", n);
+				if (call->posted && call->post_end < before &&
+				    call->flags == flags && (call->must >> cpu & 1) != 0 &&
+				    !ledger_ran(call, cpu))
+					sim_fail(
+					    "xc_drain: call %u, posted before it, has not run", n);
 		}
 	}
 }

@@ -82,7 +82,9 @@ ledger_wrong_context(enum xc_level level)
 		    ? "not in xcall/N, or with interrupts off"
 		    : NULL;
 	case XC_LEVEL_HARD:
-		return cpu_nmi_p() || !cpu_intr_p() || machine_intr_enabled() ? "not in a hard interrupt" : NULL;
+		return cpu_nmi_p() || !cpu_intr_p() || machine_intr_enabled()
+		    ? "not in a hard interrupt"
+		    : NULL;
 	case XC_LEVEL_NMI:
 		return !cpu_nmi_p() ? "not in an NMI" : NULL;
 	default:
@@ -103,8 +105,9 @@ ledger_check_order(const struct ledger_call *call, unsigned cpu)
 		if (older->posted && older->sender == call->sender && older->level == call->level &&
 		    older->post_end < call->post_start && (older->must >> cpu & 1) != 0 &&
 		    older->begun[cpu] == 0 && !older->cancelled)
-			sim_fail("order: call %u begins on CPU %u before call %u of the same sender, which was "
-				 "posted earlier",
+			sim_fail(
+			    "order: call %u begins on CPU %u before call %u of the same sender, which was "
+			    "posted earlier",
 			    call->number, cpu, older->number);
 	}
 }
@@ -117,16 +120,20 @@ ledger_function(void *arg1, void *arg2)
 	const char *wrong = ledger_wrong_context(call->level);
 
 	engine_progress();
-	if ((uintptr_t)arg2 != LEDGER_MAGIC + call->number || call->in != LEDGER_MAGIC + call->number)
-		sim_fail("call %u on CPU %u: the arguments are not those of the post", call->number, cpu);
+	if ((uintptr_t)arg2 != LEDGER_MAGIC + call->number ||
+	    call->in != LEDGER_MAGIC + call->number)
+		sim_fail("call %u on CPU %u: the arguments are not those of the post", call->number,
+		    cpu);
 	if (call->over)
-		sim_fail("call %u begins on CPU %u after somebody was told that it is over", call->number, cpu);
+		sim_fail("call %u begins on CPU %u after somebody was told that it is over",
+		    call->number, cpu);
 	if (call->begun[cpu] != 0)
 		sim_fail("call %u begins on CPU %u a second time", call->number, cpu);
 	if ((call->may >> cpu & 1) == 0)
 		sim_fail("call %u begins on CPU %u, to which it was not posted", call->number, cpu);
 	if (wrong != NULL)
-		sim_fail("call %u, level %u, on CPU %u: %s", call->number, (unsigned)call->level, cpu, wrong);
+		sim_fail("call %u, level %u, on CPU %u: %s", call->number, (unsigned)call->level,
+		    cpu, wrong);
 	if (call->post_end != 0)
 		ledger_check_order(call, cpu);
 	call->begun[cpu] = ledger_now();
@@ -147,13 +154,16 @@ ledger_over(struct ledger_call *call, const char *told, bool all)
 	engine_progress();
 	for (unsigned cpu = 0; cpu < ncpu; cpu++) {
 		if (call->begun[cpu] != 0 && call->ended[cpu] == 0)
-			sim_fail("%s says that call %u is over while it runs on CPU %u", told, call->number, cpu);
+			sim_fail("%s says that call %u is over while it runs on CPU %u", told,
+			    call->number, cpu);
 		if (all && (call->must >> cpu & 1) != 0 && call->ended[cpu] == 0)
-			sim_fail("%s says that call %u is over; it has not run on CPU %u", told, call->number, cpu);
+			sim_fail("%s says that call %u is over; it has not run on CPU %u", told,
+			    call->number, cpu);
 		ran += call->ended[cpu] != 0;
 	}
 	if (all && call->way == LEDGER_ANY && ran != 1)
-		sim_fail("%s says that call %u is over; it has run on %u CPUs of any one", told, call->number, ran);
+		sim_fail("%s says that call %u is over; it has run on %u CPUs of any one", told,
+		    call->number, ran);
 	call->over = true;
 }
 
@@ -167,7 +177,8 @@ ledger_level(unsigned flags)
 	if ((flags & XC_HARD) != 0)
 		return XC_LEVEL_HARD;
 	/* Serial, the highest, is 0. */
-	return (flags & XC_HIGHPRI) != 0 ? XC_LEVEL_SOFTSERIAL - ((flags & XC_IPL_MASK) >> 8) : XC_LEVEL_LOW;
+	return (flags & XC_HIGHPRI) != 0 ? XC_LEVEL_SOFTSERIAL - ((flags & XC_IPL_MASK) >> 8)
+					 : XC_LEVEL_LOW;
 }
 
 static uint64_t
@@ -258,9 +269,11 @@ ledger_post(struct ledger_call *call, enum ledger_way way, unsigned flags, uint3
 	call->ticket = ticket;
 	call->post_end = ledger_now();
 	call->posted = true;
-	if (call->level == XC_LEVEL_HARD && (mask >> self & 1) != 0 && way != LEDGER_ANY && machine_intr_enabled() &&
-	    (flags & XC_LAZY) == 0 && !ledger_ran(call, self) && !call->cancelled)
-		sim_fail("call %u: a hard call to the own CPU has not run when its post returns", call->number);
+	if (call->level == XC_LEVEL_HARD && (mask >> self & 1) != 0 && way != LEDGER_ANY &&
+	    machine_intr_enabled() && (flags & XC_LAZY) == 0 && !ledger_ran(call, self) &&
+	    !call->cancelled)
+		sim_fail("call %u: a hard call to the own CPU has not run when its post returns",
+		    call->number);
 	return true;
 }
 
@@ -284,7 +297,9 @@ ledger_gone(const struct ledger_call *call)
 bool
 ledger_done(struct ledger_call *call)
 {
-	bool done = ledger_gone(call) ? true : call->way == LEDGER_DESCRIPTOR ? xc_call_done(call->descriptor) : xc_done(call->ticket);
+	bool done = ledger_gone(call)        ? true
+	    : call->way == LEDGER_DESCRIPTOR ? xc_call_done(call->descriptor)
+					     : xc_done(call->ticket);
 
 	if (done)
 		ledger_over(call, "done", !call->cancelled);
@@ -298,8 +313,9 @@ ledger_wait(struct ledger_call *call)
 		sim_result->near[SIM_NEAR_DONE]++;
 	if (ledger_gone(call))
 		return;
-	ledger_judge(
-	    call, call->way == LEDGER_DESCRIPTOR ? xc_call_wait(call->descriptor) : xc_wait(call->ticket), "wait");
+	ledger_judge(call,
+	    call->way == LEDGER_DESCRIPTOR ? xc_call_wait(call->descriptor) : xc_wait(call->ticket),
+	    "wait");
 }
 
 bool
@@ -344,7 +360,8 @@ ledger_cancel(struct ledger_call *call)
 	call->cancelled = true;
 	if (ledger_begun(call) != 0)
 		sim_result->near[SIM_NEAR_LATE]++;
-	result = descriptor ? xc_call_cancel(call->descriptor) : xc_cancel(call->ticket, &withdrawn);
+	result = descriptor ? xc_call_cancel(call->descriptor)
+			    : xc_cancel(call->ticket, &withdrawn);
 	if (result != 0 && !(descriptor && result == EBUSY))
 		sim_fail("cancel of call %u returns error %d", call->number, result);
 	call->withdrawn += withdrawn;
@@ -375,7 +392,8 @@ ledger_close_call(const struct ledger_call *call)
 	if (call->way == LEDGER_DESCRIPTOR || (call->may & ledger_flux) != 0)
 		return;
 	if (call->withdrawn + ran != targets)
-		sim_fail("call %u: %u targets, %u withdrawn, %u begun", call->number, targets, call->withdrawn, ran);
+		sim_fail("call %u: %u targets, %u withdrawn, %u begun", call->number, targets,
+		    call->withdrawn, ran);
 }
 
 void

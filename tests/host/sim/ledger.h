@@ -20,7 +20,14 @@
 
 #define LEDGER_CALLS 512u
 
-enum ledger_way { LEDGER_UNICAST, LEDGER_MULTICAST, LEDGER_BROADCAST, LEDGER_ANY, LEDGER_DESCRIPTOR, LEDGER_WAYS };
+enum ledger_way {
+	LEDGER_UNICAST,
+	LEDGER_MULTICAST,
+	LEDGER_BROADCAST,
+	LEDGER_ANY,
+	LEDGER_DESCRIPTOR,
+	LEDGER_WAYS
+};
 
 struct ledger_call {
 	unsigned number;
@@ -34,16 +41,16 @@ struct ledger_call {
 	unsigned flags;
 	enum xc_level level;
 	unsigned sender;
-	bool posted;       /* the post has returned, with a ticket */
-	int error;         /* or with this */
-	uint32_t may;      /* where it may run */
-	uint32_t must;     /* where it must */
-	uint64_t ticket;   /* not for a descriptor */
+	bool posted;                   /* the post has returned, with a ticket */
+	int error;                     /* or with this */
+	uint32_t may;                  /* where it may run */
+	uint32_t must;                 /* where it must */
+	uint64_t ticket;               /* not for a descriptor */
 	uint64_t post_start, post_end; /* moments: of the ledger's own clock */
-	bool cancelled;    /* somebody has begun to cancel it */
-	unsigned withdrawn; /* targets, by all who cancelled it */
-	bool over;         /* somebody was told that it is over */
-	unsigned in;       /* written before the post: the function must see it */
+	bool cancelled;                /* somebody has begun to cancel it */
+	unsigned withdrawn;            /* targets, by all who cancelled it */
+	bool over;                     /* somebody was told that it is over */
+	unsigned in;                   /* written before the post: the function must see it */
 	uint64_t begun[SIM_CPUS], ended[SIM_CPUS]; /* moments; 0: not */
 };
 

@@ -70,7 +70,8 @@ main_word(const char *word)
 
 	if (main_number(word, "seed=", &main_arg.first))
 		main_arg.replay = sim.verbose = true;
-	else if (main_number(word, "seeds=", &main_arg.seeds) || main_number(word, "first=", &main_arg.first))
+	else if (main_number(word, "seeds=", &main_arg.seeds) ||
+	    main_number(word, "first=", &main_arg.first))
 		return true;
 	else if (main_number(word, "cpus=", &n))
 		sim.cpus = (unsigned)n;
@@ -83,7 +84,8 @@ main_word(const char *word)
 	else if (main_number(word, "jobs=", &n))
 		main_arg.jobs = (unsigned)n;
 	else
-		return main_text(word, "scenario=", &sim.scenario) || main_text(word, "strategy=", &sim.strategy);
+		return main_text(word, "scenario=", &sim.scenario) ||
+		    main_text(word, "strategy=", &sim.strategy);
 	return true;
 }
 
@@ -102,7 +104,8 @@ main_catch_signals(void)
 {
 	static char stack[65536];
 	const stack_t alternate = { .ss_sp = stack, .ss_size = sizeof(stack) };
-	struct sigaction action = { .sa_handler = main_signal, .sa_flags = SA_ONSTACK | SA_NODEFER };
+	struct sigaction action = { .sa_handler = main_signal,
+		.sa_flags = SA_ONSTACK | SA_NODEFER };
 
 	sigaltstack(&alternate, NULL);
 	sigaction(SIGSEGV, &action, NULL);
@@ -130,10 +133,12 @@ main_run_one(unsigned run)
 		perror("xcall-sim");
 		exit(3);
 	}
-	if (sim_result->ended && WIFEXITED(status) && WEXITSTATUS(status) == (sim_result->failed ? 1 : 0))
+	if (sim_result->ended && WIFEXITED(status) &&
+	    WEXITSTATUS(status) == (sim_result->failed ? 1 : 0))
 		return;
 	sim_result->failed = true;
-	snprintf(sim_result->why, sizeof(sim_result->why), "the process ended with status %#x", (unsigned)status);
+	snprintf(sim_result->why, sizeof(sim_result->why), "the process ended with status %#x",
+	    (unsigned)status);
 }
 
 void
@@ -162,7 +167,8 @@ main_replay(void)
 
 	main_boot(cpus);
 	main_run(main_arg.first);
-	printf("seed %lu, %u CPUs, scenario %s%s%s, strategy %s: %s after %lu steps, %lu schedules, last trace %016lx\n",
+	printf(
+	    "seed %lu, %u CPUs, scenario %s%s%s, strategy %s: %s after %lu steps, %lu schedules, last trace %016lx\n",
 	    main_arg.first, cpus, sim_result->scenario, sim_result->detail != NULL ? " " : "",
 	    sim_result->detail != NULL ? sim_result->detail : "", sim_result->strategy,
 	    sim_result->failed ? "FAILED" : "passed", sim_result->steps, sim_result->schedules,
@@ -186,12 +192,14 @@ main(int argc, char **argv)
 	}
 	for (int i = 1; i < argc; i++) {
 		if (!main_word(argv[i]) || sim.cpus > SIM_CPUS || main_arg.jobs == 0) {
-			fprintf(stderr, "usage: xcall-sim seed=N|seeds=N [first=N] [jobs=N] [cpus=N] [steps=N] "
-					"[trace=N] [depth=N] [scenario=NAME] [strategy=NAME]\n");
+			fprintf(stderr,
+			    "usage: xcall-sim seed=N|seeds=N [first=N] [jobs=N] [cpus=N] [steps=N] "
+			    "[trace=N] [depth=N] [scenario=NAME] [strategy=NAME]\n");
 			return 3;
 		}
 	}
-	sim_result = mmap(NULL, sizeof(*sim_result), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	sim_result = mmap(
+	    NULL, sizeof(*sim_result), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (sim_result == MAP_FAILED)
 		return 3;
 	if (main_arg.replay)

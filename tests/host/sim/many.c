@@ -42,7 +42,8 @@ void
 many_visit(unsigned site)
 {
 	if (many != NULL)
-		atomic_fetch_add_explicit(&many->visited[site % MANY_SITES], 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(
+		    &many->visited[site % MANY_SITES], 1, memory_order_relaxed);
 }
 
 static void
@@ -90,9 +91,10 @@ many_count(void)
 static void
 many_report(uint64_t seed)
 {
-	printf("seed %lu, %u CPUs, scenario %s%s%s, strategy %s, step %lu: FAILED: %s\n", seed, sim.cpus,
-	    sim_result->scenario, sim_result->detail != NULL ? " " : "",
-	    sim_result->detail != NULL ? sim_result->detail : "", sim_result->strategy, sim_result->steps, sim_result->why);
+	printf("seed %lu, %u CPUs, scenario %s%s%s, strategy %s, step %lu: FAILED: %s\n", seed,
+	    sim.cpus, sim_result->scenario, sim_result->detail != NULL ? " " : "",
+	    sim_result->detail != NULL ? sim_result->detail : "", sim_result->strategy,
+	    sim_result->steps, sim_result->why);
 	printf("see it again: make sim SEED=%lu CPUS=%u", seed, sim.cpus);
 	if (sim.scenario != NULL)
 		printf(" SCENARIO=%s", sim.scenario);
@@ -119,7 +121,8 @@ many_one(uint64_t seed)
 			    "not deterministic: the traces of a second time are others");
 		}
 	}
-	if (!sim_result->failed || atomic_exchange_explicit(&many->stop, true, memory_order_relaxed))
+	if (!sim_result->failed ||
+	    atomic_exchange_explicit(&many->stop, true, memory_order_relaxed))
 		return;
 	atomic_store_explicit(&many->failing, seed + 1, memory_order_relaxed);
 	many_report(seed);
@@ -155,7 +158,8 @@ many_job(uint64_t first, uint64_t seeds, unsigned job, unsigned jobs)
 {
 	unsigned forced = sim.cpus;
 
-	sim_result = mmap(NULL, sizeof(*sim_result), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	sim_result = mmap(
+	    NULL, sizeof(*sim_result), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (sim_result == MAP_FAILED)
 		exit(3);
 	sim.trace = 0;
@@ -180,8 +184,9 @@ many_job(uint64_t first, uint64_t seeds, unsigned job, unsigned jobs)
 static void
 many_print(uint64_t seeds, double seconds)
 {
-	static const char *const near[SIM_NEAR] = { "empty interrupt", "served in a wait", "done at first look",
-		"timed out", "withdrawn", "cancelled late", "no room", "target gone" };
+	static const char *const near[SIM_NEAR] = { "empty interrupt", "served in a wait",
+		"done at first look", "timed out", "withdrawn", "cancelled late", "no room",
+		"target gone" };
 	unsigned scenarios = 0, reached = 0, sites = 0;
 
 	for (unsigned i = 0; scenario_number(i) != NULL; i++) {
@@ -189,8 +194,8 @@ many_print(uint64_t seeds, double seconds)
 
 		scenarios += runs != 0;
 		if (runs != 0)
-			printf("  %-16s %6lu runs  %8lu steps each\n", scenario_number(i)->name, runs,
-			    many->scenario_steps[i] / runs);
+			printf("  %-16s %6lu runs  %8lu steps each\n", scenario_number(i)->name,
+			    runs, many->scenario_steps[i] / runs);
 	}
 	for (unsigned i = 0; i < trace_sites(); i++) {
 		if (!trace_site_of_xcall(i))
@@ -202,7 +207,8 @@ many_print(uint64_t seeds, double seconds)
 	for (unsigned i = 0; i < SIM_NEAR; i++)
 		printf("%s %s %lu", i != 0 ? "," : "", near[i], many->near[i]);
 	printf("\n  atomic operations of xcall/ reached: %u of %u\n", reached, sites);
-	printf("sim: %lu seeds, %lu schedules, %lu distinct traces, %lu steps, %u scenarios, %lu replayed alike, %.0f s\n",
+	printf(
+	    "sim: %lu seeds, %lu schedules, %lu distinct traces, %lu steps, %u scenarios, %lu replayed alike, %.0f s\n",
 	    seeds, many->schedules, many->distinct, many->steps, scenarios, many->again, seconds);
 }
 
@@ -212,7 +218,8 @@ many_run(uint64_t first, uint64_t seeds, unsigned jobs)
 	struct timespec begin, end;
 	bool well;
 
-	many = mmap(NULL, sizeof(*many), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	many = mmap(NULL, sizeof(*many), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (many == MAP_FAILED)
 		return 3;
 	clock_gettime(CLOCK_MONOTONIC, &begin);
@@ -225,6 +232,7 @@ many_run(uint64_t first, uint64_t seeds, unsigned jobs)
 	}
 	well = many_wait();
 	clock_gettime(CLOCK_MONOTONIC, &end);
-	many_print(seeds, (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9);
+	many_print(seeds,
+	    (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9);
 	return well && many->failing == 0 ? 0 : 1;
 }

@@ -32,13 +32,28 @@ static const struct mix_profile mix_profiles[MIX_PROFILES] = {
 	[MIX_NMI] = { .nmi = 1, .intr_off = 30 },
 	[MIX_LEVELS] = { .low = 2, .soft = 2, .hard = 2, .nmi = 1, .intr_off = 15, .nested = 10 },
 	[MIX_SETS] = { .low = 1, .soft = 1, .hard = 1, .nmi = 1, .sets = 80, .cancel = 10 },
-	[MIX_DESCRIPTOR] = { .low = 1, .soft = 1, .hard = 1, .descriptors = 60, .cancel = 10, .timed = 10 },
+	[MIX_DESCRIPTOR] = { .low = 1,
+	    .soft = 1,
+	    .hard = 1,
+	    .descriptors = 60,
+	    .cancel = 10,
+	    .timed = 10 },
 	[MIX_CANCEL] = { .low = 2, .soft = 1, .hard = 2, .nmi = 1, .sets = 30, .cancel = 60 },
 	[MIX_TIMED] = { .low = 2, .soft = 1, .hard = 2, .nmi = 1, .timed = 60, .cancel = 20 },
 	[MIX_NESTED] = { .low = 3, .soft = 1, .hard = 2, .nested = 70 },
 	[MIX_LAZY] = { .low = 1, .soft = 1, .hard = 1, .lazy = 50, .sets = 20 },
-	[MIX_ALL] = { .low = 2, .soft = 2, .hard = 2, .nmi = 1, .intr_off = 15, .nested = 15, .sets = 25, .descriptors = 20,
-	    .cancel = 15, .timed = 15, .lazy = 10, .try = 10 },
+	[MIX_ALL] = { .low = 2,
+	    .soft = 2,
+	    .hard = 2,
+	    .nmi = 1,
+	    .intr_off = 15,
+	    .nested = 15,
+	    .sets = 25,
+	    .descriptors = 20,
+	    .cancel = 15,
+	    .timed = 15,
+	    .lazy = 10,
+	    .try = 10 },
 };
 
 static const struct mix_profile *mix;
@@ -53,7 +68,8 @@ mix_percent(unsigned percent)
 static unsigned
 mix_flags(const struct mix_profile *profile, bool may_nmi)
 {
-	unsigned at = scenario_below(profile->low + profile->soft + profile->hard + (may_nmi ? profile->nmi : 0));
+	unsigned at = scenario_below(
+	    profile->low + profile->soft + profile->hard + (may_nmi ? profile->nmi : 0));
 
 	if (at < profile->low)
 		return 0;
@@ -111,7 +127,8 @@ mix_settle(struct mix_actor *a)
 {
 	static const uint64_t timeouts[] = { 0, 1000, 10000, 100000, 1000000, 20000000 };
 	unsigned at = scenario_below(a->nopen);
-	struct ledger_call *call = a->open[at], *other = ledger_number(scenario_below(ledger_count()));
+	struct ledger_call *call = a->open[at],
+			   *other = ledger_number(scenario_below(ledger_count()));
 	bool own = mix_percent(80) || !other->posted || other->way == LEDGER_DESCRIPTOR;
 
 	if (!own)
@@ -131,7 +148,8 @@ mix_settle(struct mix_actor *a)
 static void
 mix_post(struct mix_actor *a)
 {
-	static const enum ledger_way sets[] = { LEDGER_MULTICAST, LEDGER_BROADCAST, LEDGER_BROADCAST, LEDGER_ANY };
+	static const enum ledger_way sets[] = { LEDGER_MULTICAST, LEDGER_BROADCAST,
+		LEDGER_BROADCAST, LEDGER_ANY };
 	struct ledger_call *call = ledger_new();
 	unsigned flags = mix_flags(mix, true);
 	enum ledger_way way = mix_percent(mix->sets) ? sets[scenario_below(4)] : LEDGER_UNICAST;

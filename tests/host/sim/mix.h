@@ -23,11 +23,11 @@ enum {
 /* Weights of the levels; the rest in percent. */
 struct mix_profile {
 	unsigned low, soft, hard, nmi;
-	unsigned sets;        /* posts to more than one CPU, or to any */
-	unsigned descriptors; /* posts by descriptor */
-	unsigned lazy, try;   /* flags of posts */
-	unsigned intr_off;    /* posts with interrupts off */
-	unsigned nested;      /* functions that post */
+	unsigned sets;          /* posts to more than one CPU, or to any */
+	unsigned descriptors;   /* posts by descriptor */
+	unsigned lazy, try;     /* flags of posts */
+	unsigned intr_off;      /* posts with interrupts off */
+	unsigned nested;        /* functions that post */
 	unsigned cancel, timed; /* of what is done with a call */
 };
 

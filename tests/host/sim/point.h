@@ -40,9 +40,8 @@ bool sim_spurious(void);
 
 #ifdef SIM_LAYER
 #define SIM_SITE(kind_) \
-	static const struct sim_site sim_site __attribute__((used, section("set_sim_sites"), aligned(16))) = { \
-		.file = __FILE__, .line = __LINE__, .kind = (kind_) \
-	}
+	static const struct sim_site sim_site __attribute__((used, section("set_sim_sites"), \
+	    aligned(16))) = { .file = __FILE__, .line = __LINE__, .kind = (kind_) }
 #define SIM_BEFORE(kind_, object) \
 	SIM_SITE(kind_); \
 	if (SIM_LAYER == 2 || (kind_) >= SIM_MODIFIED || sim_fine) \

@@ -42,11 +42,12 @@ pool_check_cpu(const struct xc_cpu *xc)
 	for (unsigned level = 0; level < XC_LEVELS; level++)
 		live |= xc->x_live[level];
 	if (xc->x_free != pool_slots || live != 0)
-		sim_fail("CPU %u: all calls are over, slots free %#lx, live %#lx", cpu, xc->x_free, live);
+		sim_fail("CPU %u: all calls are over, slots free %#lx, live %#lx", cpu, xc->x_free,
+		    live);
 	for (unsigned c = 0; c < XC_CREDITS; c++)
 		if (xc->x_credit[c] != pool_room[c])
-			sim_fail("CPU %u: all calls are over, and %d credits of class %u are there", cpu,
-			    xc->x_credit[c], c);
+			sim_fail("CPU %u: all calls are over, and %d credits of class %u are there",
+			    cpu, xc->x_credit[c], c);
 	if (xc->x_boards != (1u << POOL_BOARDS) - 1)
 		sim_fail("CPU %u: all calls are over, boards free %#x", cpu, xc->x_boards);
 	if (xc->x_waiters != NULL || xc->x_wanted != 0)

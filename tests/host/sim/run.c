@@ -74,14 +74,16 @@ run_main(void)
 
 	run_state = sim_random(&state);
 	sim_result->scenario = s->name;
-	strategy_init(sim_random(&state), sim.strategy != NULL || !s->clocked ? sim.strategy : "walk", ncpu);
+	strategy_init(
+	    sim_random(&state), sim.strategy != NULL || !s->clocked ? sim.strategy : "walk", ncpu);
 	ledger_online = (UINT32_C(1) << ncpu) - 1;
 	sim.lenient = s->clocked;
 	/* No rescue: what is lost stays lost. */
 	if (s->run != cases_run)
 		xc_stall_config(RUN_STALL_NS, 0, false, false);
 	sim.max_steps *= s->steps != 0 ? s->steps : 1;
-	engine_begin(1 + steps_ns[s->clocked ? 2 + sim_below(&state, 2) : sim_below(&state, 4)] / ncpu);
+	engine_begin(
+	    1 + steps_ns[s->clocked ? 2 + sim_below(&state, 2) : sim_below(&state, 4)] / ncpu);
 	s->run(s->variant);
 	sim_pass();
 }

@@ -15,7 +15,7 @@ struct scenario {
 	unsigned weight; /* how often it is drawn; 0: only by name */
 	unsigned cpus;   /* at least; 0: 2 */
 	unsigned steps;  /* times what is allowed; 0: once */
-	bool clocked;    /* it counts on the clock: points take long, all CPUs get on (strategy walk); it may be cut short */
+	bool clocked; /* it counts on the clock: points take long, all CPUs get on (strategy walk); it may be cut short */
 };
 
 const struct scenario *scenario_number(unsigned);

@@ -39,7 +39,7 @@ struct sim_result {
 	uint64_t schedules; /* an exhaustive search has many */
 	uint64_t trace_hash[SIM_RUNS];
 	const char *scenario, *detail, *strategy; /* detail: or NULL */
-	uint32_t near[SIM_NEAR]; /* how often each near miss was seen */
+	uint32_t near[SIM_NEAR];                  /* how often each near miss was seen */
 	char why[SIM_TEXT_BYTES];
 };
 

@@ -19,7 +19,8 @@
 /* A vector that only this file uses, below that of calls. */
 #define SPECIAL_VECTOR 0x90u
 
-static const unsigned special_flags[] = { 0, XC_HIGHPRI, XC_HIGHPRI | 1u << 8, XC_HIGHPRI | 3u << 8, XC_HARD, XC_NMI };
+static const unsigned special_flags[] = { 0, XC_HIGHPRI, XC_HIGHPRI | 1u << 8, XC_HIGHPRI | 3u << 8,
+	XC_HARD, XC_NMI };
 
 static unsigned
 special_any_flags(void)
@@ -72,15 +73,20 @@ special_pass(struct ledger_call *call)
 	next = ledger_new();
 	next->action = special_pass;
 	next->tag = call->tag - 1;
-	if (ledger_post(next, LEDGER_UNICAST, call->flags, special_cpu((curcpu()->ci_index + 1) % ncpu)))
+	if (ledger_post(
+		next, LEDGER_UNICAST, call->flags, special_cpu((curcpu()->ci_index + 1) % ncpu)))
 		ledger_wait(next);
 }
 
 static void
 special_ring_actor(struct actor *actor)
 {
-	unsigned flags = special_level == SPECIAL_RING_HARD ? XC_HARD : scenario_below(2) != 0 ? XC_HARD : 0;
-	bool off = special_level == SPECIAL_RING_HARD || (flags == XC_HARD && scenario_below(2) != 0), intr = false;
+	unsigned flags = special_level == SPECIAL_RING_HARD ? XC_HARD
+	    : scenario_below(2) != 0                        ? XC_HARD
+							    : 0;
+	bool off = special_level == SPECIAL_RING_HARD ||
+	    (flags == XC_HARD && scenario_below(2) != 0),
+	     intr = false;
 
 	if (special_level == SPECIAL_RING_LOW)
 		flags = 0, off = false;
@@ -137,7 +143,8 @@ special_exhaust_actor(struct actor *actor)
 	for (unsigned i = 0; i < 12; i++) {
 		if (same == 0)
 			flags = special_any_flags();
-		call[n] = special_post(flags | (scenario_below(8) == 0 ? XC_TRY : 0), special_cpu(ncpu - 1));
+		call[n] = special_post(
+		    flags | (scenario_below(8) == 0 ? XC_TRY : 0), special_cpu(ncpu - 1));
 		n += call[n] != NULL;
 	}
 	for (unsigned i = 0; i < n; i++)
@@ -242,7 +249,8 @@ special_reuse_actor(struct actor *actor)
 {
 	(void)actor;
 	for (unsigned i = 0; i < 10; i++) {
-		struct ledger_call *call = special_post(special_any_flags(), 1 + scenario_below((1u << ncpu) - 1));
+		struct ledger_call *call = special_post(
+		    special_any_flags(), 1 + scenario_below((1u << ncpu) - 1));
 
 		if (call != NULL && scenario_below(3) == 0)
 			ledger_cancel(call);
@@ -272,7 +280,8 @@ special_churn_actor(struct actor *actor)
 {
 	(void)actor;
 	for (unsigned i = 0; i < 16; i++) {
-		unsigned flags = special_flags[scenario_below(4)] | (scenario_below(2) != 0 ? XC_TRY : 0);
+		unsigned flags = special_flags[scenario_below(4)] |
+		    (scenario_below(2) != 0 ? XC_TRY : 0);
 		struct ledger_call *call = special_post(flags, special_cpu(ncpu - 1));
 
 		if (call == NULL)
@@ -319,7 +328,8 @@ special_sleep_actor(struct actor *actor)
 		call->action = special_spin;
 		call->tag = 30 + scenario_below(150);
 		call->descriptor = &descriptor[actor->number];
-		if (ledger_post(call, way, scenario_below(2) != 0 ? 0 : XC_HIGHPRI, special_cpu(ncpu - 1)))
+		if (ledger_post(
+			call, way, scenario_below(2) != 0 ? 0 : XC_HIGHPRI, special_cpu(ncpu - 1)))
 			ledger_wait(call);
 	}
 }
@@ -341,7 +351,8 @@ special_wide_actor(struct actor *actor)
 {
 	for (unsigned i = 0; i < 2; i++) {
 		uint32_t set = special_cpu(actor->cpu) | special_cpu(1) | special_cpu(ncpu - 1);
-		struct ledger_call *call = special_post(special_any_flags(), set | special_cpu(scenario_below(ncpu)));
+		struct ledger_call *call = special_post(
+		    special_any_flags(), set | special_cpu(scenario_below(ncpu)));
 
 		if (call != NULL && scenario_below(3) == 0)
 			ledger_cancel(call);
@@ -401,7 +412,8 @@ special_pair_actor(struct actor *actor)
 {
 	struct ledger_call *call = ledger_new();
 
-	(void)ledger_post(call, LEDGER_UNICAST, (unsigned)(uintptr_t)actor->arg, special_cpu(1 - actor->cpu));
+	(void)ledger_post(
+	    call, LEDGER_UNICAST, (unsigned)(uintptr_t)actor->arg, special_cpu(1 - actor->cpu));
 	ledger_wait(call);
 }
 

@@ -34,18 +34,19 @@ static const char *const strategy_names[] = { "walk", "pct", "place", "all" };
 
 static enum strategy_kind strategy_kind;
 static uint64_t strategy_state;
-static unsigned strategy_shift;                      /* walk: 2 to the power of -shift */
+static unsigned strategy_shift; /* walk: 2 to the power of -shift */
 static int strategy_priority[SIM_CPUS], strategy_worst;
-static uint64_t strategy_change[STRATEGY_CHANGES];   /* pct: steps */
+static uint64_t strategy_change[STRATEGY_CHANGES]; /* pct: steps */
 static unsigned strategy_changes;
-static unsigned strategy_places, strategy_residue;   /* place: the sites with that residue */
-static unsigned strategy_odds, strategy_stall;        /* place: stop once in so many visits, for so many steps */
-static unsigned strategy_stalls;                      /* place: so often */
-static uint64_t strategy_stalled[SIM_CPUS];          /* place: until that step */
-static unsigned strategy_holds;                      /* how interrupts are kept back: 0 never, to 3 */
-static bool strategy_weak;                           /* weak operations fail for no reason */
-static unsigned strategy_left;                       /* all: deviations to go */
-static bool strategy_open;                           /* all: and now is the time */
+static unsigned strategy_places, strategy_residue; /* place: the sites with that residue */
+static unsigned strategy_odds,
+    strategy_stall;              /* place: stop once in so many visits, for so many steps */
+static unsigned strategy_stalls; /* place: so often */
+static uint64_t strategy_stalled[SIM_CPUS]; /* place: until that step */
+static unsigned strategy_holds;             /* how interrupts are kept back: 0 never, to 3 */
+static bool strategy_weak;                  /* weak operations fail for no reason */
+static unsigned strategy_left;              /* all: deviations to go */
+static bool strategy_open;                  /* all: and now is the time */
 
 /* Sebastiano Vigna's splitmix64: any state will do. */
 uint64_t
@@ -61,7 +62,8 @@ sim_random(uint64_t *state)
 const char *
 strategy_name(unsigned number)
 {
-	return number < sizeof(strategy_names) / sizeof(strategy_names[0]) ? strategy_names[number] : NULL;
+	return number < sizeof(strategy_names) / sizeof(strategy_names[0]) ? strategy_names[number]
+									   : NULL;
 }
 
 static void
@@ -178,7 +180,8 @@ strategy_next_all(unsigned self, uint32_t mask, enum sim_kind kind, unsigned sit
 	else if (kind == SIM_SWITCHED || !trace_site_of_xcall(site))
 		return next;
 	/* Each deviation passes over one who had the turn. */
-	for (unsigned others = (unsigned)__builtin_popcount(mask) - 1; others != 0 && strategy_deviate(); others--)
+	for (unsigned others = (unsigned)__builtin_popcount(mask) - 1;
+	     others != 0 && strategy_deviate(); others--)
 		next = strategy_turn(next, mask);
 	return next;
 }
@@ -199,7 +202,8 @@ strategy_best(uint32_t mask)
 static unsigned
 strategy_anybody(uint32_t mask)
 {
-	for (unsigned n = sim_below(&strategy_state, (unsigned)__builtin_popcount(mask)); n != 0; n--)
+	for (unsigned n = sim_below(&strategy_state, (unsigned)__builtin_popcount(mask)); n != 0;
+	     n--)
 		mask &= mask - 1;
 	return (unsigned)__builtin_ctz(mask);
 }
@@ -233,8 +237,9 @@ strategy_next_place(unsigned self, uint32_t mask, enum sim_kind kind, unsigned s
 {
 	if (kind == SIM_PAUSE)
 		strategy_priority[self] = --strategy_worst;
-	else if (strategy_stalls != 0 && kind != SIM_IDLE && site % strategy_places == strategy_residue &&
-	    trace_site_of_xcall(site) && sim_below(&strategy_state, strategy_odds) == 0) {
+	else if (strategy_stalls != 0 && kind != SIM_IDLE &&
+	    site % strategy_places == strategy_residue && trace_site_of_xcall(site) &&
+	    sim_below(&strategy_state, strategy_odds) == 0) {
 		strategy_stalls--;
 		strategy_stalled[self] = engine_steps + sim_below(&strategy_state, strategy_stall);
 	}

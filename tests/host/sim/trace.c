@@ -77,14 +77,16 @@ trace_step(unsigned cpu, const struct sim_site *site, const char *event, uint64_
 	/* FNV-1a, by words. */
 	trace_sum = (trace_sum ^ (what << 8 | cpu)) * UINT64_C(0x100000001b3);
 	trace_sum ^= trace_sum >> 29;
-	trace_ring[trace_count++ % TRACE_STEPS] =
-	    (struct trace_entry){ .step = engine_steps, .site = site, .event = event, .number = number, .cpu = cpu };
+	trace_ring[trace_count++ % TRACE_STEPS] = (struct trace_entry){
+		.step = engine_steps, .site = site, .event = event, .number = number, .cpu = cpu
+	};
 }
 
 static void
 trace_print_entry(const struct trace_entry *e)
 {
-	static const char *const kinds[SIM_KINDS] = { "load", "store", "modify", "compare", "", "", "" };
+	static const char *const kinds[SIM_KINDS] = { "load", "store", "modify", "compare", "", "",
+		"" };
 
 	printf("  %8lu  %*sCPU %u  ", e->step, (int)e->cpu * 4, "", e->cpu);
 	if (e->site != NULL)
@@ -98,9 +100,11 @@ trace_print_entry(const struct trace_entry *e)
 static bool
 trace_same(uint64_t i, uint64_t j)
 {
-	const struct trace_entry *a = &trace_ring[i % TRACE_STEPS], *b = &trace_ring[j % TRACE_STEPS];
+	const struct trace_entry *a = &trace_ring[i % TRACE_STEPS],
+				 *b = &trace_ring[j % TRACE_STEPS];
 
-	return a->cpu == b->cpu && a->site == b->site && a->event == b->event && a->number == b->number;
+	return a->cpu == b->cpu && a->site == b->site && a->event == b->event &&
+	    a->number == b->number;
 }
 
 /* How many of the steps before i repeat, in a round of that many steps, what follows them. */

@@ -61,10 +61,14 @@
 	})
 
 #define atomic_exchange_explicit(object, value, order) SIM_MODIFY(object, value, sim_operand)
-#define atomic_fetch_add_explicit(object, value, order) SIM_MODIFY(object, value, sim_old + sim_operand)
-#define atomic_fetch_sub_explicit(object, value, order) SIM_MODIFY(object, value, sim_old - sim_operand)
-#define atomic_fetch_or_explicit(object, value, order) SIM_MODIFY(object, value, sim_old | sim_operand)
-#define atomic_fetch_and_explicit(object, value, order) SIM_MODIFY(object, value, sim_old & sim_operand)
+#define atomic_fetch_add_explicit(object, value, order) \
+	SIM_MODIFY(object, value, sim_old + sim_operand)
+#define atomic_fetch_sub_explicit(object, value, order) \
+	SIM_MODIFY(object, value, sim_old - sim_operand)
+#define atomic_fetch_or_explicit(object, value, order) \
+	SIM_MODIFY(object, value, sim_old | sim_operand)
+#define atomic_fetch_and_explicit(object, value, order) \
+	SIM_MODIFY(object, value, sim_old &sim_operand)
 
 /* The weak one may fail for no reason. */
 #define SIM_COMPARE_EXCHANGE(object, expected, desired, weak) \
