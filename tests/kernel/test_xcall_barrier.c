@@ -104,8 +104,6 @@ barrier_against(enum xc_level kind, enum xc_level level, unsigned *inside)
 		section[i].stop = &stop;
 		crew_start(&section[i].job, cpu_lookup(i), PRI_USER, section_loop, &section[i]);
 	}
-	for (unsigned i = 0; i < ncpu; i++)
-		(void)test_wait_at_least(&section[i].number, 1);
 	for (unsigned round = 0; round < BARRIER_ROUNDS; round++)
 		standing += barrier_round(section, before, level, inside);
 	atomic_store_explicit(&stop, 1, memory_order_release);

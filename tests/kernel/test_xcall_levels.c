@@ -389,23 +389,16 @@ TEST_CASE(xcall_levels, functions_post_at_every_level)
 
 /* --- tickets -------------------------------------------------------------------------------------------- */
 
-/* A call is over a moment before its slot is free. */
-static void
-levels_await_slots(struct xc_cpu *xc)
-{
-	(void)test_wait_at_least(&xc->x_free, UINT64_MAX);
-}
-
-/* All slots of the calling CPU issue the generation after this one next. */
+/* All free slots of the calling CPU issue the generation after this one next. */
 static void
 levels_set_generation(uint64_t generation)
 {
 	struct xc_cpu *xc = xc_cpu_lookup(curcpu()->ci_index);
 
-	levels_await_slots(xc);
 	for (unsigned i = 0; i < XC_SLOTS; i++)
-		atomic_store_explicit(&xc->x_slot[i].s_state,
-		    xc_state_over(generation, XC_LEVEL_LOW), memory_order_relaxed);
+		if ((atomic_load_explicit(&xc->x_free, memory_order_acquire) >> i & 1) != 0)
+			atomic_store_explicit(&xc->x_slot[i].s_state,
+			    xc_state_over(generation, XC_LEVEL_LOW), memory_order_relaxed);
 }
 
 /* Twice through all slots, across that generation; every other call to all CPUs. */
@@ -418,7 +411,6 @@ levels_cross(struct probe *probe, enum xc_level level, uint64_t edge)
 	levels_set_generation(edge - 2);
 	probe_reset(probe, level);
 	for (unsigned i = 0; i < 2 * XC_SLOTS && right; i++) {
-		levels_await_slots(xc_cpu_lookup(curcpu()->ci_index));
 		where = i % 2 != 0
 		    ? xc_broadcast(calls_flags(level), probe_run, probe, NULL)
 		    : xc_unicast(calls_flags(level), probe_run, probe, NULL, cpu_lookup(i % ncpu));

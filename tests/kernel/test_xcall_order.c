@@ -251,27 +251,41 @@ TEST_CASE(xcall_order, posts_that_chase_the_search_keep_order)
 
 /* --- posts that meet the search --------------------------------------------------------------------------- */
 
-#define MEET_ROUNDS ROUNDS(200)
+#define MEET_ROUNDS ROUNDS(300)
 
 static void
-meet_run(void *arg1 __attribute__((unused)), void *arg2 __attribute__((unused)))
+meet_run(void *arg1, void *arg2 __attribute__((unused)))
 {
+	_Atomic uint64_t *ran = arg1;
+
+	atomic_fetch_add_explicit(ran, 1, memory_order_release);
 }
 
-/* The second post comes while the target looks whether the first was the last, at all distances. */
+/*
+ * The second post comes while the target looks whether the first was the last: at some distance from the first post, or
+ * just after its function has run.
+ */
 static void
 meet_sender(void *arg)
 {
 	struct cpu_info *target = arg;
 	uint64_t random = target->ci_index + 1, first, second;
+	_Atomic uint64_t ran = 0;
+	struct cpuset set;
 
+	cpuset_zero(&set);
+	cpuset_add(&set, target->ci_index);
 	for (unsigned i = 0; i < MEET_ROUNDS * XC_LEVELS; i++) {
 		unsigned flags = calls_flags((enum xc_level)(i % XC_LEVELS));
+		bool near = i / XC_LEVELS % 4 != 0;
 
-		first = xc_unicast(flags, meet_run, NULL, NULL, target);
-		for (uint64_t spin = crew_random(&random) % 200; spin != 0; spin--)
-			machine_pause();
-		second = xc_unicast(flags, meet_run, NULL, NULL, target);
+		first = xc_unicast(flags, meet_run, &ran, NULL, target);
+		if (near)
+			T_ASSERT(calls_spin_until(&ran, 2 * i + 1));
+		for (uint64_t spin = crew_random(&random) % (near ? 24 : 400); spin != 0; spin--)
+			(void)machine_cycles();
+		/* To a set: nothing stands between its entry and its notification. */
+		second = xc_multicast(flags, meet_run, &ran, NULL, &set);
 		T_ASSERT_EQ(xc_wait(second), 0);
 		T_ASSERT(xc_wait(first) == 0);
 	}

@@ -34,6 +34,7 @@
 #include "kernel/cpu.h"
 #include "kernel/param.h"
 #include "tests/host/sim/engine.h"
+#include "tests/host/sim/lines.h"
 #include "tests/host/sim/sim.h"
 #include "tests/host/sim/strategy.h"
 #include "tests/host/sim/trace.h"
@@ -194,7 +195,6 @@ engine_point(enum sim_kind kind, unsigned site)
 void
 sim_before(const struct sim_site *site, const volatile void *object)
 {
-	(void)object;
 	if (!engine_active) {
 		engine_now += engine_step_ns;
 		engine_expire();
@@ -203,6 +203,8 @@ sim_before(const struct sim_site *site, const volatile void *object)
 	trace_step(engine_self, site, NULL, 0);
 	engine_point((enum sim_kind)site->kind, trace_site_index(site));
 	vcpu_poll();
+	lines_touch(object, engine_self, site->kind != SIM_LOAD,
+	    trace_site_of_xcall(trace_site_index(site)));
 }
 
 void

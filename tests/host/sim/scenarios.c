@@ -3,6 +3,7 @@
  */
 #include <stddef.h>
 
+#include "tests/host/sim/lines.h"
 #include "tests/host/sim/mix.h"
 #include "tests/host/sim/scenario.h"
 #include "tests/host/sim/special.h"
@@ -110,6 +111,9 @@ static const struct scenario scenarios[] = {
 	    .run = cases_run,
 	    .weight = 1,
 	    .clocked = true },
+	{ .name = "lines",
+	    .what = "prints the cache lines that a unicast moves",
+	    .run = lines_print },
 	{ .name = "pair-low",
 	    .what = "for strategy=all: two calls, low",
 	    .run = special_pair,
