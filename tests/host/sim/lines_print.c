@@ -30,7 +30,8 @@ lines_print(unsigned variant)
 	static const struct {
 		const char *name;
 		unsigned flags;
-	} levels[] = { { "low", 0 }, { "soft", XC_HIGHPRI }, { "hard", XC_HARD }, { "NMI", XC_NMI } };
+	} levels[] = { { "low", 0 }, { "soft", XC_HIGHPRI }, { "hard", XC_HARD },
+		{ "NMI", XC_NMI } };
 
 	(void)variant;
 	sim_fine = true;
@@ -44,8 +45,9 @@ lines_print(unsigned variant)
 		for (unsigned round = 0; round < LINES_ROUNDS; round++)
 			lines_round(levels[i].flags);
 		moved = lines_moved();
-		printf("%-5s unicast and wait: %5.1f lines of xcall/ move, %5.1f of the kernel\n", levels[i].name,
-		    (double)moved.xcall / LINES_ROUNDS, (double)moved.kernel / LINES_ROUNDS);
+		printf("%-5s unicast and wait: %5.1f lines of xcall/ move, %5.1f of the kernel\n",
+		    levels[i].name, (double)moved.xcall / LINES_ROUNDS,
+		    (double)moved.kernel / LINES_ROUNDS);
 	}
 	lines_count(false);
 }
