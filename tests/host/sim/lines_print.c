@@ -5,6 +5,7 @@
 
 #include "kernel/cpu.h"
 #include "tests/host/sim/lines.h"
+#include "tests/host/sim/point.h"
 #include "tests/host/sim/sim.h"
 #include "xcall/xcall.h"
 
