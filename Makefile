@@ -43,7 +43,8 @@ VERSION := 0.1
 
 # --- the kernel ----------------------------------------------------------------------------------------
 
-KERNEL_DIRS = boot kernel kernel/x86 kernel/clients kernel/main xcall tests/kernel
+KERNEL_DIRS = boot kernel kernel/x86 kernel/clients kernel/main xcall tests/kernel \
+	tests/bench/kernel
 C_SOURCES := $(filter-out kernel/x86/offsets.c,$(wildcard $(KERNEL_DIRS:%=%/*.c)))
 ASM_SOURCES := $(wildcard $(KERNEL_DIRS:%=%/*.asm))
 OBJECTS = $(C_SOURCES:%.c=$(BUILD)/obj/%.o) $(ASM_SOURCES:%.asm=$(BUILD)/obj/%.asm.o)
@@ -166,7 +167,8 @@ TIER = ci
 test-boot: all iso ## boot the matrix in tests/console/ and judge each boot
 	@$(PYTHON) -m pytest -p no:cacheprovider -n 2 -q tests/console --tier $(TIER) --build $(BUILD)
 
--include tests/lint/lint.mk tests/host/host.mk tests/host/vcpu/vcpu.mk tests/host/toy/toy.mk tests/model/model.mk
+-include tests/lint/lint.mk tests/host/host.mk tests/host/vcpu/vcpu.mk tests/host/sim/sim.mk tests/host/toy/toy.mk \
+	tests/model/model.mk
 
 ## Other
 

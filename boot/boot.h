@@ -1,12 +1,12 @@
 /*
- * Numbers that assembly and C share.  kernel/x86/offsets.c turns them into build/.../offsets.inc, so
- * each stands here only.
+ * Numbers that assembly and C share.  kernel/x86/offsets.c turns them into build/.../offsets.inc,
+ * so each stands here only.
  */
 #ifndef BOOT_BOOT_H
 #define BOOT_BOOT_H
 
-/* Where the image is linked and loaded: above the first megabyte, below the holes that UEFI firmware
- * leaves at 8 MiB. */
+/* Where the image is linked and loaded: above the first megabyte, below the holes that UEFI
+ * firmware leaves at 8 MiB. */
 #define BOOT_LOAD_ADDRESS 0x200000
 
 /* The boot CPU starts on, and later idles on, a stack of this size. */
@@ -18,7 +18,8 @@
 #define BOOT_SEL_DATA 0x18
 #define BOOT_SEL_TSS 0x20
 
-/* The parameter block at the end of the AP trampoline page (struct smp_ap_params), and its fields. */
+/* The parameter block at the end of the AP trampoline page (struct smp_ap_params), and its
+ * fields. */
 #define BOOT_AP_PARAMS 0xf80
 
 /* How the machine was entered (struct bootinfo, entry.asm). */

@@ -1,8 +1,8 @@
 /*
  * The boot information of multiboot2 -> struct bootinfo (Multiboot2 Specification 2.0, 3.6).
  *
- * First all tags are walked and the ones that compete with each other are noted, then the best of each
- * kind is used: loaders may give the tags in any order.
+ * First all tags are walked and the ones that compete with each other are noted, then the best of
+ * each kind is used: loaders may give the tags in any order.
  */
 #include "boot/bootinfo.h"
 

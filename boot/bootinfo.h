@@ -1,6 +1,6 @@
 /*
- * What the loader told us, whichever loader it was: copied out of its memory and checked, so that the
- * loader's memory can be reused.  Pure code: also built on the host and fuzzed.
+ * What the loader told us, whichever loader it was: copied out of its memory and checked, so that
+ * the loader's memory can be reused.  Pure code: also built on the host and fuzzed.
  */
 #ifndef BOOT_BOOTINFO_H
 #define BOOT_BOOTINFO_H
@@ -35,7 +35,8 @@ struct bootinfo {
 	char loader[BOOTINFO_LOADER_BYTES];
 	char cmdline[BOOTINFO_CMDLINE_BYTES];
 	bool efi; /* started by UEFI firmware */
-	/* Sorted, disjoint; overlaps went to the most restrictive type; unknown types are reserved. */
+	/* Sorted, disjoint; overlaps went to the most restrictive type; unknown types are
+	 * reserved. */
 	struct bootinfo_region region[BOOTINFO_MAX_REGIONS];
 	unsigned nregions;
 	unsigned regions_dropped;          /* did not fit */
@@ -49,11 +50,12 @@ struct bootinfo {
 };
 
 /*
- * Each parses the loader's memory of `bytes` bytes at `mem` into *bi.  Returns NULL, or one sentence that
- * says why this cannot be booted.  Reads nothing outside the given bytes.
+ * Each parses the loader's memory of `bytes` bytes at `mem` into *bi.  Returns NULL, or one
+ * sentence that says why this cannot be booted.  Reads nothing outside the given bytes.
  */
 const char *bootinfo_multiboot2(struct bootinfo *bi, const void *mem, size_t bytes);
-/* PVH's tables lie in several places: fetch(address, bytes) gives a pointer to readable memory, or NULL. */
+/* PVH's tables lie in several places: fetch(address, bytes) gives a pointer to readable memory, or
+ * NULL. */
 typedef const void *(*bootinfo_fetch_t)(uint64_t address, size_t bytes);
 const char *bootinfo_pvh(struct bootinfo *bi, uint64_t start_info, bootinfo_fetch_t fetch);
 

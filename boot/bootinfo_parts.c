@@ -1,11 +1,11 @@
 /*
  * Memory maps, texts and modules of all loaders.
  *
- * The memory map is made by a sweep: from address zero upwards, each step looks at all entries of the
- * loader's map, takes the most restrictive of those that cover the place, and goes on to the next place
- * where any entry begins or ends.  It needs no memory beside the result, and since the result grows
- * from low to high and a piece is judged once and for all, running out of room loses memory but never
- * hands out memory that is not ours.
+ * The memory map is made by a sweep: from address zero upwards, each step looks at all entries of
+ * the loader's map, takes the most restrictive of those that cover the place, and goes on to the
+ * next place where any entry begins or ends.  It needs no memory beside the result, and since the
+ * result grows from low to high and a piece is judged once and for all, running out of room loses
+ * memory but never hands out memory that is not ours.
  */
 #include "boot/bootinfo_parts.h"
 

@@ -1,5 +1,6 @@
 /*
- * The start information of PVH -> struct bootinfo (Xen, public interface arch-x86/hvm/start_info.h).
+ * The start information of PVH -> struct bootinfo (Xen, public interface
+ * arch-x86/hvm/start_info.h).
  *
  * It is a small structure that points to everything else, so each part is fetched for itself.
  */

@@ -1,9 +1,9 @@
 /*
  * Reading tables that firmware or a loader wrote: little-endian numbers, any alignment, no trust.
  *
- * A struct bytes is a stretch of readable memory.  Every read goes through bytes_has(): what does not
- * lie wholly inside reads as zero, which is also what ACPI gives to the fields that an older revision
- * of a table does not have.  Whoever must tell zero from absent asks bytes_has() itself.
+ * A struct bytes is a stretch of readable memory.  Every read goes through bytes_has(): what does
+ * not lie wholly inside reads as zero, which is also what ACPI gives to the fields that an older
+ * revision of a table does not have.  Whoever must tell zero from absent asks bytes_has() itself.
  */
 #ifndef BOOT_BYTES_H
 #define BOOT_BYTES_H

@@ -1,22 +1,25 @@
 /*
  * callout(9): functions that run once, later, in a soft interrupt of the clock's level.
  *
- * Background.  A callout has two enemies: it is scheduled, moved and stopped from any CPU while its own runs it, and its
- * function may free it.
+ * Background.  A callout has two enemies: it is scheduled, moved and stopped from any CPU while its
+ * own runs it, and its function may free it.
  *
- * Implementation.  Each CPU has a list, sorted by time, under a lock of its own.  The tick looks at the first entry, without
- * the lock, and schedules the soft interrupt when that is due; the soft interrupt takes the due ones out, one at a time, and
- * calls them without the lock.  It stops at what became due only since it began, so a callout that schedules itself for at
- * once runs once a tick and not for ever.
+ * Implementation.  Each CPU has a list, sorted by time, under a lock of its own.  The tick looks at
+ * the first entry, without the lock, and schedules the soft interrupt when that is due; the soft
+ * interrupt takes the due ones out, one at a time, and calls them without the lock.  It stops at
+ * what became due only since it began, so a callout that schedules itself for at once runs once a
+ * tick and not for ever.
  *
- * co_home says which lock guards a callout; it is read without that lock, so after taking the lock it is looked at again.
- * It changes only under the lock that it names before, and the first time, when it names none, by compare-and-swap, so that one of
- * several CPUs wins.  To move a callout is to take it out under the lock of the old home, to set the new home, to let
- * go, and to take the new lock: two list locks are never held at once.  Between the two, another CPU
- * may have moved it on, which then counts as the later one.
+ * co_home says which lock guards a callout; it is read without that lock, so after taking the lock
+ * it is looked at again.  It changes only under the lock that it names before, and the first time,
+ * when it names none, by compare-and-swap, so that one of several CPUs wins.  To move a callout is
+ * to take it out under the lock of the old home, to set the new home, to let go, and to take the
+ * new lock: two list locks are never held at once.  Between the two, another CPU may have moved it
+ * on, which then counts as the later one.
  *
- * cc_running has the callout whose function runs, for callout_halt() alone; the callout may be freed by then, so it is only
- * compared.  callout_halt() looks at it with the lock of the callout's home held:
+ * cc_running has the callout whose function runs, for callout_halt() alone; the callout may be
+ * freed by then, so it is only compared.  callout_halt() looks at it with the lock of the callout's
+ * home held:
  *
  *	callout_run, CPU A			callout_halt
  *	(list lock of A)			(list lock of the home, which is A or another)
@@ -25,14 +28,15 @@
  *	function
  *	(list lock of A) running = none
  *
- * A function that schedules its callout again needs the lock of its home, too: it has done so before, then the callout is found, or
- * it cannot until the look is over, then it is found running.  Without the lock there is a gap between the two
- * looks, in which it comes back.
+ * A function that schedules its callout again needs the lock of its home, too: it has done so
+ * before, then the callout is found, or it cannot until the look is over, then it is found running.
+ * Without the lock there is a gap between the two looks, in which it comes back.
  *
  * Rules for callers: callout.h.
  *
- * Limits.  Insertion is linear in the pending callouts of the CPU.  Rejected: a wheel, for a kernel with a handful of
- * callouts; a callout that follows the clock of another CPU while its own is offline (who schedules it knows better).
+ * Limits.  Insertion is linear in the pending callouts of the CPU.  Rejected: a wheel, for a kernel
+ * with a handful of callouts; a callout that follows the clock of another CPU while its own is
+ * offline (who schedules it knows better).
  */
 #include "kernel/callout.h"
 
@@ -165,8 +169,8 @@ callout_lock(callout_t *c)
 		if (cc == NULL)
 			return NULL;
 		spinlock_enter(&cc->cc_lock);
-		/* Acquire, again: it may have left and come back since the first look, by a CPU that has not had
-		 * this lock yet. */
+		/* Acquire, again: it may have left and come back since the first look, by a CPU
+		 * that has not had this lock yet. */
 		if (atomic_load_explicit(&c->co_home, memory_order_acquire) == cc)
 			return cc;
 		spinlock_exit(&cc->cc_lock);

@@ -1,8 +1,8 @@
 /*
  * Time since boot: the time stamp counter, converted by two fixed factors.
  *
- * Limits: each CPU reads its own counter.  Where the firmware left the counters of two CPUs apart, their
- * clocks differ by as much; each for itself never goes back.
+ * Limits: each CPU reads its own counter.  Where the firmware left the counters of two CPUs apart,
+ * their clocks differ by as much; each for itself never goes back.
  */
 #include "kernel/clock.h"
 
@@ -67,7 +67,8 @@ delay_us(uint64_t us)
 	uint64_t start = machine_cycles();
 	uint64_t wait_cycles = clock_ns_to_cycles(us < UINT64_MAX / 1000 ? us * 1000 : UINT64_MAX);
 
-	/* "Greater", not "at least": conversion may have rounded down, and `start` may be a count old. */
+	/* "Greater", not "at least": conversion may have rounded down, and `start` may be a count
+	 * old. */
 	while (machine_cycles() - start <= wait_cycles)
 		machine_pause();
 }

@@ -1,6 +1,6 @@
 /*
- * The kernel command line, kept as the text it was and searched anew for each question: it is short and
- * is asked at boot.
+ * The kernel command line, kept as the text it was and searched anew for each question: it is short
+ * and is asked at boot.
  */
 #include "kernel/cmdline.h"
 

@@ -18,8 +18,8 @@ bool cmdline_truncated(void);
 bool cmdline_has(const char *name);
 /* Copies the value of the last `name=value`; false when there is none or it does not fit. */
 bool cmdline_value(const char *name, char *buf, size_t size);
-/* The value as a decimal number in [min, max].  0; ENOENT when absent; EINVAL when it is no number or
- * out of bounds, *value unchanged in both. */
+/* The value as a decimal number in [min, max].  0; ENOENT when absent; EINVAL when it is no number
+ * or out of bounds, *value unchanged in both. */
 int cmdline_number(const char *name, uint64_t min, uint64_t max, uint64_t *value)
     __attribute__((warn_unused_result));
 /* Calls bad(word, length) for each word whose name is not in the NULL-terminated list. */

@@ -8,7 +8,8 @@ struct command {
 	const char *name;
 	const char *usage; /* arguments, "" for none */
 	const char *help;  /* one line */
-	/* argv[0] is the name.  0, or an errno: the monitor then prints the usage.  Thread context. */
+	/* argv[0] is the name.  0, or an errno: the monitor then prints the usage.  Thread
+	 * context. */
 	int (*run)(int argc, char **argv);
 };
 

@@ -2,37 +2,40 @@
  * The console lock, and printf().
  *
  * Background
- *	A line of the console is read by programs, so lines of different CPUs must not mix.  But the console is
- *	also where a kernel says that it is broken: from an NMI that struck inside printf(), from a trap
- *	in the formatter itself, from a panic while the CPU that printed is stopped for ever.  A lock that
- *	waits for its holder is wrong in each of these.
+ *	A line of the console is read by programs, so lines of different CPUs must not mix.  But the
+ *	console is also where a kernel says that it is broken: from an NMI that struck inside
+ *	printf(), from a trap in the formatter itself, from a panic while the CPU that printed is
+ *	stopped for ever.  A lock that waits for its holder is wrong in each of these.
  *
  * Implementation
- *	One word, console_owner, names the CPU that prints; NULL is free.  A CPU takes it with interrupts off, by
- *	compare-and-swap, so nothing but an NMI or an exception can nest inside a holder; whoever has to
- *	wait does so with the interrupts as the caller had them.
+ *	One word, console_owner, names the CPU that prints; NULL is free.  A CPU takes it with
+ *	interrupts off, by compare-and-swap, so nothing but an NMI or an exception can nest inside a
+ *	holder; whoever has to wait does so with the interrupts as the caller had them.
  *
- *	  - The owner is this CPU: only an NMI or an exception inside printf() can come here.  Waiting would be
- *	    for ever, so it prints at once, on a line of its own, and leaves the lock with its holder.
- *	  - A panic is under way and the owner is another CPU: that may be stopped.  The lock is tried
- *	    CONSOLE_PANIC_SPINS times and then taken over.  A holder that lives on loses only the
- *	    tidiness of its line: exit frees the lock by compare-and-swap, only if it is still its own.
+ *	  - The owner is this CPU: only an NMI or an exception inside printf() can come here.
+ *	    Waiting would be for ever, so it prints at once, on a line of its own, and leaves the
+ *	    lock with its holder.
+ *	  - A panic is under way and the owner is another CPU: that may be stopped.  The lock is
+ *	    tried CONSOLE_PANIC_SPINS times and then taken over.  A holder that lives on loses only
+ *	    the tidiness of its line: exit frees the lock by compare-and-swap, only if it is still
+ *	    its own.
  *
- *	A line may be printed by several calls.  If another CPU, or what nests in this one, prints before the
- *	line has ended, console_open_line tells, and the newcomer ends it first.
+ *	A line may be printed by several calls.  If another CPU, or what nests in this one, prints
+ *	before the line has ended, console_open_line tells, and the newcomer ends it first.
  *
- *	Before the first CPU is attached there is one CPU, and no curcpu() to name it: a constant stands for it.
+ *	Before the first CPU is attached there is one CPU, and no curcpu() to name it: a constant
+ *	stands for it.
  *
- *	The list of devices only grows at its end and shrinks by one store to a `next`, and its links are
- *	atomic, so that a printf() that ignores the lock still walks a sound list.
+ *	The list of devices only grows at its end and shrinks by one store to a `next`, and its
+ *	links are atomic, so that a printf() that ignores the lock still walks a sound list.
  *
  * Rules for callers
- *	The GS base of a CPU is set before it prints, and that of the boot CPU before cpu_attach().  No printf()
- *	is in progress across the boot CPU's cpu_attach().
+ *	The GS base of a CPU is set before it prints, and that of the boot CPU before cpu_attach().
+ *	No printf() is in progress across the boot CPU's cpu_attach().
  *
  * Limits
- *	The lock is not fair.  kernel/spinlock.h is, but it panics when it is entered twice, and panic()
- *	prints: that is why it is not used here.
+ *	The lock is not fair.  kernel/spinlock.h is, but it panics when it is entered twice, and
+ *	panic() prints: that is why it is not used here.
  */
 #include "kernel/console.h"
 
@@ -43,8 +46,8 @@
 #include "kernel/machine.h"
 #include "kernel/printf.h"
 
-/* How often a panicking CPU tries to have the lock: with `pause` a tenth of a second, while the longest
- * line takes 10 ms at 115200 baud. */
+/* How often a panicking CPU tries to have the lock: with `pause` a tenth of a second, while the
+ * longest line takes 10 ms at 115200 baud. */
 #define CONSOLE_PANIC_SPINS 1000000u
 /* Values of console_open_line that are no CPU. */
 #define CONSOLE_LINE_ENDED 0
@@ -58,7 +61,8 @@ enum console_hold {
 static _Atomic(const void *) console_owner;
 static _Atomic bool console_panics;
 static _Atomic bool console_closed;
-/* Who left the last line without its end: the CPU, plus CONSOLE_LINE_NESTED for what nested in it. */
+/* Who left the last line without its end: the CPU, plus CONSOLE_LINE_NESTED for what nested in
+ * it. */
 static _Atomic uintptr_t console_open_line = CONSOLE_LINE_ENDED;
 static _Atomic(struct console_device *) console_list;
 /* Stands for the boot CPU while it is the only one. */
@@ -107,7 +111,8 @@ console_enter(const void *self, bool *intr)
 static void
 console_exit(const void *self, enum console_hold hold, bool intr)
 {
-	/* Release: pairs with the acquire in console_try().  Fails when a panicking CPU took over. */
+	/* Release: pairs with the acquire in console_try().  Fails when a panicking CPU took
+	 * over. */
 	if (hold == CONSOLE_ENTERED)
 		atomic_compare_exchange_strong_explicit(
 		    &console_owner, &self, NULL, memory_order_release, memory_order_relaxed);

@@ -1,6 +1,7 @@
 /*
- * The console: every output device there is, as one; input from the serial line.  printf() (printf.h)
- * prints to it: to all devices, under the console lock, which one CPU holds for the whole call.
+ * The console: every output device there is, as one; input from the serial line.  printf()
+ * (printf.h) prints to it: to all devices, under the console lock, which one CPU holds for the
+ * whole call.
  */
 #ifndef KERNEL_CONSOLE_H
 #define KERNEL_CONSOLE_H
@@ -12,8 +13,8 @@
 /*
  * An output device (COM1, VGA text, framebuffer).
  *
- * put() must be bounded in time and callable in any context.  One CPU at a time calls it, except in a
- * panic, and an NMI may call it again while it runs: then a wrong character is forgiven, a store
+ * put() must be bounded in time and callable in any context.  One CPU at a time calls it, except in
+ * a panic, and an NMI may call it again while it runs: then a wrong character is forgiven, a store
  * outside the device is not.
  */
 struct console_device {
@@ -24,10 +25,11 @@ struct console_device {
 	_Atomic(struct console_device *) next;
 };
 
-/* Adds a device at the end; the structure must outlive it there.  Any context but NMI; may be called as
- * the kernel's first act. */
+/* Adds a device at the end; the structure must outlive it there.  Any context but NMI; may be
+ * called as the kernel's first act. */
 void console_attach(struct console_device *);
-/* Takes a device out: when this returns no CPU is in its put(), unless one panics.  Thread context. */
+/* Takes a device out: when this returns no CPU is in its put(), unless one panics.  Thread
+ * context. */
 void console_detach(struct console_device *);
 /* A received character, or -1.  Polls; thread context. */
 int console_get(void);

@@ -1,8 +1,8 @@
 /*
  * Sets of CPUs, by index.  Pure code: also built on the host.
  *
- * A set is plain memory: whoever shares one guards it.  Sets are large (512 bytes): pass by pointer,
- * and keep them off deep stacks.
+ * A set is plain memory: whoever shares one guards it.  Sets are large (512 bytes): pass by
+ * pointer, and keep them off deep stacks.
  */
 #ifndef KERNEL_CPUSET_H
 #define KERNEL_CPUSET_H

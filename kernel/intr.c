@@ -5,10 +5,11 @@
  * that another CPU writes.  Interrupts stay off in handlers, so they do not nest and a counter
  * needs no atomic increment, only stores that a reader on another CPU sees whole.
  *
- * The way out of the outermost interrupt: the exit hook, still in it; soft interrupts; the scheduler.  Code
- * between intr_enter() and intr_leave() takes the same way where its caller had interrupts on.  Where
- * they were off, nothing may run here that an interrupt would not have run: the caller may be in the
- * middle of anything that it turned them off for.  What is due then is not lost:
+ * The way out of the outermost interrupt: the exit hook, still in it; soft interrupts; the
+ * scheduler.  Code between intr_enter() and intr_leave() takes the same way where its caller had
+ * interrupts on.  Where they were off, nothing may run here that an interrupt would not have run:
+ * the caller may be in the middle of anything that it turned them off for.  What is due then is not
+ * lost:
  *	- soft interrupts: the CPU sends itself RESCHED, whose end runs them (softint_kick());
  *	- a switch: the same, or the end of the section that forbids it (sched_preempt_point());
  *	- the hook, which has no flag that says that it is due: comes with the next interrupt.

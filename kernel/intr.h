@@ -1,6 +1,6 @@
 /*
- * Interrupt vectors: their numbers, who handles them, how often they came; NMIs; code that runs as if in an
- * interrupt.
+ * Interrupt vectors: their numbers, who handles them, how often they came; NMIs; code that runs as
+ * if in an interrupt.
  */
 #ifndef KERNEL_INTR_H
 #define KERNEL_INTR_H
@@ -36,31 +36,38 @@ uint64_t intr_count(unsigned vector);
 uint64_t intr_unclaimed(void);
 
 /*
- * Hard interrupt context without an interrupt: between the two cpu_intr_p() holds and interrupts are off.
- *	- Any context but NMI; nests, also inside handlers.  What runs between leaves spinlocks as it found them.
- *	- intr_enter() returns whether interrupts were on; that goes to the intr_leave() that belongs to it.
- *	- Outermost, and interrupts were on: intr_leave() takes the way out of an interrupt: the exit hook, soft
- *	  interrupts, a switch to a better thread.  Interrupts are on again when it returns.
- *	- Outermost, and interrupts were off: soft interrupts and the switch wait until the caller lets them on;
- *	  lazy work (the exit hook) waits for the next interrupt.  Interrupts are off when it returns.
+ * Hard interrupt context without an interrupt: between the two cpu_intr_p() holds and interrupts
+ * are off.
+ *	- Any context but NMI; nests, also inside handlers.  What runs between leaves spinlocks as
+ *	  it found them.
+ *	- intr_enter() returns whether interrupts were on; that goes to the intr_leave() that
+ *	  belongs to it.
+ *	- Outermost, and interrupts were on: intr_leave() takes the way out of an interrupt: the
+ *	  exit hook, soft interrupts, a switch to a better thread.  Interrupts are on again when it
+ *	  returns.
+ *	- Outermost, and interrupts were off: soft interrupts and the switch wait until the caller
+ *	  lets them on; lazy work (the exit hook) waits for the next interrupt.  Interrupts are off
+ *	  when it returns.
  */
 bool intr_enter(void) __attribute__((warn_unused_result));
 void intr_leave(bool were_on);
 
 /*
- * Sets the one hook at the end of every outermost hard interrupt, after the EOI, before soft interrupts and the
- * scheduler: in hard interrupt context, interrupts off, on every CPU.  Returns the one before, or NULL; it may
- * still be running on other CPUs.
+ * Sets the one hook at the end of every outermost hard interrupt, after the EOI, before soft
+ * interrupts and the scheduler: in hard interrupt context, interrupts off, on every CPU.  Returns
+ * the one before, or NULL; it may still be running on other CPUs.
  */
 typedef void (*intr_hook_t)(void);
 intr_hook_t intr_establish_exit(intr_hook_t hook);
 
 /*
  * Adds a handler of NMIs, for ever; a handful fit.  Thread context, or bring-up.
- *	- Each NMI is shown to all handlers: several requests may have become one NMI, and an NMI says nothing of
- *	  its sender.  A handler returns whether it found something of its own to do.
+ *	- Each NMI is shown to all handlers: several requests may have become one NMI, and an NMI
+ *	  says nothing of its sender.  A handler returns whether it found something of its own to
+ *	  do.
  *	- It runs in NMI context on a stack of its own: memory and atomics only, no lock, no printf.
- *	- The interrupted registers are `frame`, and curcpu()->ci_nmi_frame until the handler returns.
+ *	- The interrupted registers are `frame`, and curcpu()->ci_nmi_frame until the handler
+ *	  returns.
  */
 typedef bool (*nmi_handler_t)(struct trapframe *frame);
 void nmi_establish(nmi_handler_t handler);

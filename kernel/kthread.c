@@ -116,7 +116,8 @@ kthread_place(void)
 	return best;
 }
 
-/* Binds the new thread to its CPU, chosen here if there is none yet; false when that takes no threads. */
+/* Binds the new thread to its CPU, chosen here if there is none yet; false when that takes no
+ * threads. */
 static bool
 kthread_bind(lwp_t *l)
 {

@@ -12,17 +12,18 @@
 #define KTHREAD_MPSAFE 0x01   /* accepted for its callers' sake: all threads are */
 #define KTHREAD_MUSTJOIN 0x04 /* stays a zombie until kthread_join() */
 /*
- * Serves its CPU and stays with it when it goes offline: then it does not run until the CPU is back.
- *  - By the time the CPU leaves, the thread's clients have seen to it that it has nothing to do: it holds no
- *    mutex, and sleeps without a deadline or is about to.
+ * Serves its CPU and stays with it when it goes offline: then it does not run until the CPU is
+ * back.
+ *  - By the time the CPU leaves, the thread's clients have seen to it that it has nothing to do: it
+ *    holds no mutex, and sleeps without a deadline or is about to.
  */
 #define KTHREAD_SERVICE 0x08
 
 /*
  * Makes a thread that runs func(arg) on `ci` (NULL: the online CPU with the fewest threads) and
  * sets it going.  Stores its handle in *l, if that is not NULL, before it runs.  0, EINVAL
- * (priority out of band, CPU not online or leaving), or ENOMEM.  Thread context, or the boot CPU during
- * bring-up.
+ * (priority out of band, CPU not online or leaving), or ENOMEM.  Thread context, or the boot CPU
+ * during bring-up.
  */
 int kthread_create(pri_t pri, int flags, struct cpu_info *ci, void (*func)(void *), void *arg,
     lwp_t **l, const char *fmt, ...) __attribute__((format(printf, 7, 8), warn_unused_result));
@@ -42,9 +43,9 @@ void kthread_foreach(void (*visit)(lwp_t *, void *), void *arg);
 void kthread_stats(lwp_t *l, uint64_t *run_ns, uint64_t *switches, uint64_t *preempted);
 
 /*
- * For CPUs that come and go: closed, a CPU takes no new threads.  Closing is EBUSY, and `busy` the name of one
- * of them, while threads other than service threads are bound to it, those that only wait for their
- * joiner not counted.
+ * For CPUs that come and go: closed, a CPU takes no new threads.  Closing is EBUSY, and `busy` the
+ * name of one of them, while threads other than service threads are bound to it, those that only
+ * wait for their joiner not counted.
  */
 int kthread_close_cpu(struct cpu_info *ci, char busy[LWP_NAME_BYTES])
     __attribute__((warn_unused_result));

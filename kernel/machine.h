@@ -28,11 +28,11 @@ struct trapframe;
 uintptr_t machine_thread_prepare(uintptr_t stack_top, void (*entry)(void *), void *arg);
 /* Saves registers, and the stack pointer to *save_sp, and continues at `sp`.  Interrupts off. */
 void machine_switch(uintptr_t *save_sp, uintptr_t sp);
-/* Waits for an interrupt; called with interrupts off, returns with them on, and none can slip in between. */
+/* Waits for an interrupt; called with interrupts off, returns with them on; none is missed. */
 void machine_idle(void);
 
 /* --- interrupts between CPUs --- */
-/* Sends `vector` (intr.h) to one running CPU; its stores before the call are visible to the handler. */
+/* Sends `vector` (intr.h) to one running CPU; the handler sees the stores before the call. */
 void machine_send_ipi(struct cpu_info *ci, unsigned vector);
 /* Sends an NMI to one CPU, waiting a bounded time for the LAPIC; false when it stayed busy. */
 bool machine_send_nmi(struct cpu_info *ci);
@@ -40,11 +40,12 @@ bool machine_send_nmi(struct cpu_info *ci);
 void machine_intr_eoi(void);
 
 /* --- CPUs that come and go --- */
-/* Closes this CPU's local interrupts, takes those that are pending, calls cpu_set_offline(), and halts in a place
- * that NMIs and INITs do not disturb.  Interrupts off, nothing to run, the timer stopped. */
+/* Closes this CPU's local interrupts, takes those that are pending, calls cpu_set_offline(), and
+ * halts in a place that NMIs and INITs do not disturb.  Interrupts off, nothing to run, the timer
+ * stopped. */
 _Noreturn void machine_cpu_park(void);
-/* Has a parked CPU run ap_main() again, as at boot; NULL once it is online, or a sentence that says why
- * it is not, after seconds at most.  A thread on another CPU, one at a time. */
+/* Has a parked CPU run ap_main() again; NULL once it is online, or a sentence that says why it is
+ * not, after seconds at most.  A thread on another CPU, one at a time. */
 const char *machine_cpu_restart(struct cpu_info *ci) __attribute__((warn_unused_result));
 
 /* --- the local timer of this CPU (timer.h): what its registers hold, and programming it --- */
@@ -56,16 +57,15 @@ struct machine_timer {
 	bool periodic, deadline, masked;
 };
 
-/* Frequency of the local timer's input before the divider; 0 until calibrated. */
-uint64_t machine_timer_input_hz(void);
+uint64_t machine_timer_input_hz(void); /* before the divider; 0 until calibrated */
 /* Programs this CPU's timer: divider (1, 2, 4 ... 128), count (0 stops), mode.  Interrupts off. */
 void machine_timer_program(uint32_t divide, uint32_t count, bool periodic);
-/* Whether it can expire when machine_cycles() reaches a value.  Has it do so, once; what has passed, at once.
- * Interrupts off; `first`: it was programmed otherwise before. */
+/* Whether it can expire when machine_cycles() reaches a value.  Has it do so, once; what has
+ * passed, at once.  Interrupts off; `first`: it was programmed otherwise before. */
 bool machine_timer_has_deadline(void);
 void machine_timer_deadline(uint64_t cycles, bool first);
 void machine_timer_read(struct machine_timer *);
-/* Only the count that is left: one register read, for a reading between two machine_cycles(). */
+/* Only the count that is left: one register read. */
 uint32_t machine_timer_current(void);
 
 /* --- memory --- */
@@ -76,7 +76,7 @@ void *machine_map_stack(size_t npages);
 size_t machine_table_pages(void);
 /* Whether a hypervisor runs this machine: then its CPUs may stand still for seconds. */
 bool machine_hypervisor(void);
-/* An address for one page, and which page is there (NULL: none): changing it tells no CPU.  Threads. */
+/* An address for one page, and which page is there (NULL: none): this tells no CPU.  Threads. */
 uintptr_t machine_window_alloc(void);
 void machine_window_map(uintptr_t window, void *page);
 /* This CPU forgets its translations from there on; all that it has for SIZE_MAX pages. */
@@ -92,7 +92,7 @@ unsigned machine_backtrace(const struct trapframe *frame, uintptr_t *pcs, unsign
 void machine_print_frame(const struct trapframe *frame);
 
 /* --- the end --- */
-/* Ends the run with a BOOT_EXIT_* of boot.h: QEMU's debug-exit device, else ACPI power-off, else halts. */
+/* Ends the run with a BOOT_EXIT_* of boot.h: QEMU's debug-exit, else ACPI power-off, else halts. */
 _Noreturn void machine_exit(unsigned status);
 _Noreturn void machine_reboot(void);
 /* Halts this CPU for ever with interrupts off. */

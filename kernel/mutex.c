@@ -190,8 +190,9 @@ mutex_mark_waiters(kmutex_t *mtx, lwp_t *l)
 	for (;;) {
 		uintptr_t want = word == 0 ? (uintptr_t)l : word | MUTEX_WAITERS;
 
-		/* Acquire: pairs with the release in mutex_exit(), for the case that it was free; else with that
-		 * of whoever took it, whose lwp_t is looked at next.  Release: the same from the other side. */
+		/* Acquire: pairs with the release in mutex_exit(), for the case that it was free;
+		 * else with that of whoever took it, whose lwp_t is looked at next.  Release: the
+		 * same from the other side. */
 		if (atomic_compare_exchange_weak_explicit(
 			&mtx->mtx_owner, &word, want, memory_order_acq_rel, memory_order_relaxed))
 			return word != 0;
@@ -208,8 +209,8 @@ mutex_sleep(kmutex_t *mtx, lwp_t *l)
 		mutex_held_add(l, mtx);
 		return;
 	}
-	/* Release: pairs with the acquire of who follows the chain without the turnstile lock, to look at
-	 * this mutex (xcall, the monitor). */
+	/* Release: pairs with the acquire of who follows the chain without the turnstile lock, to
+	 * look at this mutex (xcall, the monitor). */
 	atomic_store_explicit(&l->l_blocked_on, mtx, memory_order_release);
 	sleepq_enter(&mtx->mtx_queue, mtx, mtx->mtx_name);
 	mutex_lend(l, mtx);
@@ -254,7 +255,8 @@ static bool
 mutex_take(kmutex_t *mtx, lwp_t *l, uintptr_t *word)
 {
 	*word = 0;
-	/* Acquire: pairs with the release in mutex_exit().  Release: pairs with mutex_mark_waiters(). */
+	/* Acquire: pairs with the release in mutex_exit().  Release: pairs with
+	 * mutex_mark_waiters(). */
 	if (!atomic_compare_exchange_strong_explicit(
 		&mtx->mtx_owner, word, (uintptr_t)l, memory_order_acq_rel, memory_order_relaxed))
 		return false;

@@ -8,8 +8,9 @@
  *
  *  - Adaptive: thread context only, no spinlock or spin mutex held, preemption enabled.
  *  - Spin: any context but NMI.
- *  - Recursion, release by a stranger, sleeping where that is forbidden, destruction of a busy mutex,
- *    a circle of threads that wait for each other's mutexes: panic, naming mutex, owner, caller.
+ *  - Recursion, release by a stranger, sleeping where that is forbidden, destruction of a busy
+ *    mutex, a circle of threads that wait for each other's mutexes: panic, naming mutex, owner,
+ *    caller.
  */
 #ifndef KERNEL_MUTEX_H
 #define KERNEL_MUTEX_H

@@ -1,9 +1,9 @@
 /*
  * The end of a kernel that found itself broken.
  *
- * One CPU panics: the first to claim panic_owner.  It stops the others by NMI, which reaches them with
- * interrupts off too, and then has console and machine to itself.  A second CPU that panics meanwhile
- * halts; a second panic on the same CPU says so in one line and gives up.
+ * One CPU panics: the first to claim panic_owner.  It stops the others by NMI, which reaches them
+ * with interrupts off too, and then has console and machine to itself.  A second CPU that panics
+ * meanwhile halts; a second panic on the same CPU says so in one line and gives up.
  */
 #include "kernel/panic.h"
 
@@ -70,7 +70,8 @@ panic_backtrace(const struct trapframe *frame)
 	unsigned n = machine_backtrace(frame, pcs, PANIC_BACKTRACE_DEPTH);
 
 	printf("backtrace:\n");
-	/* A return address may be the first byte of the next function: look up the call before it. */
+	/* A return address may be the first byte of the next function: look up the call before
+	 * it. */
 	for (unsigned i = 0; i < n; i++)
 		printf("  %#014lx  %s\n", pcs[i],
 		    ksyms_format(pcs[i] - (i > 0 || frame == NULL ? 1 : 0), text));

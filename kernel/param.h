@@ -12,10 +12,11 @@
 
 #define PAGE_BYTES 4096
 
-/* A thread's stack.  On top of each other: the thread itself, 4 KiB; xcall nested to depth 8 in it, about 0.5 KiB
- * a level; the frames of a soft interrupt of each of four levels and of five hard interrupts, 2.7 KiB as
- * measured (softint.all_levels_fit_a_stack), their functions at 1 KiB a level; a hard call served in a wait to
- * depth 8, about 0.5 KiB each; and the deepest end (trap, panic, backtrace, printf), below 4 KiB: 22.7 KiB. */
+/* A thread's stack.  On top of each other: the thread itself, 4 KiB; xcall nested to depth 8 in it,
+ * about 0.5 KiB a level; the frames of a soft interrupt of each of four levels and of five hard
+ * interrupts, 2.7 KiB as measured (softint.all_levels_fit_a_stack), their functions at 1 KiB a
+ * level; a hard call served in a wait to depth 8, about 0.5 KiB each; and the deepest end (trap,
+ * panic, backtrace, printf), below 4 KiB: 22.7 KiB. */
 #define KSTACK_BYTES 24576
 
 /* Stacks of the three vectors with a stack of their own: NMI, double fault, machine check. */

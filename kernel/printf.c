@@ -31,8 +31,8 @@ struct printf_spec {
 	char conversion; /* 0: the format ended early */
 };
 
-/* Where the text goes, and the arguments: a struct, because a va_list that is itself a parameter cannot
- * be passed on by reference portably. */
+/* Where the text goes, and the arguments: a struct, because a va_list that is itself a parameter
+ * cannot be passed on by reference portably. */
 struct printf_state {
 	void (*put)(void *, char);
 	void *cookie;
@@ -251,7 +251,8 @@ printf_hexadecimal(struct printf_state *st, const struct printf_spec *sp)
 	printf_number(st, sp, prefix, v, 16);
 }
 
-/* Prints one conversion.  What is none is printed as it stands in the format, from `from` to `to`. */
+/* Prints one conversion.  What is none is printed as it stands in the format, from `from` to
+ * `to`. */
 static void
 printf_convert(
     struct printf_state *st, const struct printf_spec *sp, const char *from, const char *to)

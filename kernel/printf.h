@@ -1,6 +1,6 @@
 /*
- * Formatted output: the conversions d i u x X c s p % with flags - 0, width, precision (also *), and
- * the lengths hh h l ll z.  Pure code: also built on the host.
+ * Formatted output: the conversions d i u x X c s p % with flags - 0, width, precision (also *),
+ * and the lengths hh h l ll z.  Pure code: also built on the host.
  */
 #ifndef KERNEL_PRINTF_H
 #define KERNEL_PRINTF_H

@@ -1,9 +1,9 @@
 /*
  * Fixed-point factors for unit conversion.
  *
- * The multiplier keeps 64 significant bits, so the relative error is below 2^-63: less than one unit in any
- * 64-bit count.  It is made bit by bit, because a 128-bit division needs a compiler library that a kernel
- * does not have.
+ * The multiplier keeps 64 significant bits, so the relative error is below 2^-63: less than one
+ * unit in any 64-bit count.  It is made bit by bit, because a 128-bit division needs a compiler
+ * library that a kernel does not have.
  */
 #include "kernel/scale.h"
 

@@ -1,6 +1,6 @@
 /*
- * Converting counts of one frequency into counts of another without division.  Pure code: also built on
- * the host.
+ * Converting counts of one frequency into counts of another without division.  Pure code: also
+ * built on the host.
  */
 #ifndef KERNEL_SCALE_H
 #define KERNEL_SCALE_H

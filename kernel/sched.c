@@ -29,10 +29,11 @@
  * ci_resched says that the CPU should look at its queues.  It is set under the run-queue lock by
  * whoever changes them so, on another CPU followed by INTR_VECTOR_RESCHED, and cleared under the
  * lock by the CPU itself when it looks.  Somebody always looks after it was set:
- *	- in an interrupt, or in soft interrupts: the end of the outermost (sched_intr_exit); the RESCHED
- *	  interrupt exists for that alone;
+ *	- in an interrupt, or in soft interrupts: the end of the outermost (sched_intr_exit); the
+ *	  RESCHED interrupt exists for that alone;
  *	- with spinlocks held or preemption off: the end of that section (sched_preempt_point);
- *	- with interrupts off in a thread: the CPU sends itself RESCHED, which waits until they are on;
+ *	- with interrupts off in a thread: the CPU sends itself RESCHED, which waits until they are
+ *	  on;
  *	- idle: looks with interrupts off before it waits, and machine_idle() leaves no gap.
  * So a second interrupt is spared while it is set.
  *
@@ -552,8 +553,9 @@ sched_leave(void)
 	timer_stop();
 }
 
-/* The idle thread leaves, unless something is ready.  From here to sched_start() the CPU has no current thread, as in
- * bring-up: who is made ready waits in its queue, and no interrupt is sent for it.  Interrupts off. */
+/* The idle thread leaves, unless something is ready.  From here to sched_start() the CPU has no
+ * current thread, as in bring-up: who is made ready waits in its queue, and no interrupt is sent
+ * for it.  Interrupts off. */
 static void
 sched_park(struct sched_cpu *sc)
 {

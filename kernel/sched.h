@@ -16,9 +16,10 @@ struct cpu_info;
 void sched_init_cpu(struct cpu_info *ci);
 /* Turns the calling bring-up context into its CPU's idle thread.  Interrupts go on. */
 _Noreturn void sched_start(void);
-/* Stops this CPU's timer, and has the idle thread park the CPU once the caller sleeps and nothing else is ready there.
- * Back, the CPU goes on in sched_start(), and whatever became ready meanwhile runs.  A service thread of that CPU,
- * interrupts off; all others there sleep without a deadline. */
+/* Stops this CPU's timer, and has the idle thread park the CPU once the caller sleeps and nothing
+ * else is ready there.  Back, the CPU goes on in sched_start(), and whatever became ready meanwhile
+ * runs.  A service thread of that CPU, interrupts off; all others there sleep without a
+ * deadline. */
 void sched_leave(void);
 /* The tick: slices and timed sleeps.  Timer interrupt of `ci`. */
 void sched_tick(struct cpu_info *ci);

@@ -1,31 +1,33 @@
 /*
  * softint(9).
  *
- * Background.  A hard interrupt keeps all others off, so it should do little and leave the rest for later.  A
- * thread is one place for the rest; but it must be woken and switched to, and waits its turn.  A soft interrupt
- * runs at once when the hard one is over, before any thread goes on, and others can interrupt it.
+ * Background.  A hard interrupt keeps all others off, so it should do little and leave the rest for
+ * later.  A thread is one place for the rest; but it must be woken and switched to, and waits its
+ * turn.  A soft interrupt runs at once when the hard one is over, before any thread goes on, and
+ * others can interrupt it.
  *
- * Implementation.  The table of soft interrupts is common; each CPU has its own list of pending ones a level, in
- * the order in which they were scheduled, and a word that says which level runs.  Only the CPU itself
- * touches these, with interrupts off, so no lock is taken to schedule or to run one.
+ * Implementation.  The table of soft interrupts is common; each CPU has its own list of pending
+ * ones a level, in the order in which they were scheduled, and a word that says which level runs.
+ * Only the CPU itself touches these, with interrupts off, so no lock is taken to schedule or to run
+ * one.
  *
- * softint_run() runs, best level first, what is pending above the level that runs already, with interrupts on
- * around each function.  It is called at the end of the outermost hard interrupt.  One that comes while a
- * function runs ends the same way, but there only higher levels are above; so levels nest, each at most
- * once, and the stack is bounded: a function of each level, and a hard interrupt on top of each.  What
- * comes for the same level or a lower one is found by the loop that stands below on the stack.  The
- * scheduler switches when no level runs (sched_wanted()): a thread stays while a soft interrupt stands on its
- * stack.
+ * softint_run() runs, best level first, what is pending above the level that runs already, with
+ * interrupts on around each function.  It is called at the end of the outermost hard interrupt.
+ * One that comes while a function runs ends the same way, but there only higher levels are above;
+ * so levels nest, each at most once, and the stack is bounded: a function of each level, and a hard
+ * interrupt on top of each.  What comes for the same level or a lower one is found by the loop that
+ * stands below on the stack.  The scheduler switches when no level runs (sched_wanted()): a thread
+ * stays while a soft interrupt stands on its stack.
  *
  * Nothing that is pending above the running level is forgotten:
  *	- scheduled in a hard interrupt: its end calls softint_run();
  *	- scheduled elsewhere with interrupts on: softint_schedule() calls it;
- *	- scheduled elsewhere with interrupts off: the CPU sends itself RESCHED.  One such interrupt is enough
- *	  until interrupts are on, so it is sent for the first only.
+ *	- scheduled elsewhere with interrupts off: the CPU sends itself RESCHED.  One such interrupt
+ *	  is enough until interrupts are on, so it is sent for the first only.
  *
- * Taking one away must wait until no CPU runs it, and nothing down here can ask another CPU.  So each CPU
- * shows what is pending and what runs, as two sets; whoever takes one away polls them.  A CPU that begins one
- * adds it to the second before it takes it from the first:
+ * Taking one away must wait until no CPU runs it, and nothing down here can ask another CPU.  So
+ * each CPU shows what is pending and what runs, as two sets; whoever takes one away polls them.  A
+ * CPU that begins one adds it to the second before it takes it from the first:
  *
  *	CPU					softint_disestablish
  *	pending |= it
@@ -35,16 +37,17 @@
  *	function
  *	running &= ~it	(release)
  *
- * A reader that no longer finds it in the first has the second from before or later: it finds it there, or the
- * function has returned.
+ * A reader that no longer finds it in the first has the second from before or later: it finds it
+ * there, or the function has returned.
  *
- * Rejected: a thread a level and CPU, as NetBSD has them (its soft interrupts may block on locks; ours must
- * not, and save the switch); lists linked through the handles (a handle is pending on many CPUs at once).
+ * Rejected: a thread a level and CPU, as NetBSD has them (its soft interrupts may block on locks;
+ * ours must not, and save the switch); lists linked through the handles (a handle is pending on
+ * many CPUs at once).
  *
  * Rules for callers: softint.h.
  *
- * Limits.  SOFTINT_HANDLES of them.  One that schedules itself for ever lets no thread run.  Spinlocks keep
- * soft interrupts off, as they keep all interrupts off; kpreempt_disable() does not.
+ * Limits.  SOFTINT_HANDLES of them.  One that schedules itself for ever lets no thread run.
+ * Spinlocks keep soft interrupts off, as they keep all interrupts off; kpreempt_disable() does not.
  */
 #include "kernel/softint.h"
 
@@ -132,7 +135,8 @@ softint_known(uint64_t bit)
 	CPU_INFO_FOREACH(ci) {
 		const struct softint_cpu *sic = &ci->ci_softint;
 
-		/* Acquire, in this order: pairs with the releases in softint_take() and softint_end(). */
+		/* Acquire, in this order: pairs with the releases in softint_take() and
+		 * softint_end(). */
 		if ((atomic_load_explicit(&sic->sic_pending, memory_order_acquire) & bit) != 0 ||
 		    (atomic_load_explicit(&sic->sic_running, memory_order_acquire) & bit) != 0)
 			return true;
@@ -158,7 +162,7 @@ softint_disestablish(void *cookie)
 	spinlock_exit(&softint_lock);
 }
 
-/* --- one CPU's lists; interrupts off in all of these --------------------------------------------------- */
+/* --- one CPU's lists; interrupts off in all of these ------------------------------------------ */
 
 /* The highest level that has something pending; 0: none. */
 static unsigned
@@ -218,7 +222,7 @@ softint_end(struct softint_cpu *sic, unsigned n)
 	    &sic->sic_running, running & ~((uint64_t)1 << n), memory_order_release);
 }
 
-/* --- running ------------------------------------------------------------------------------------------- */
+/* --- running ---------------------------------------------------------------------------------- */
 
 /* Panics unless the function left everything as it found it. */
 static void

@@ -5,8 +5,8 @@
  *    order of release.
  *  - Who holds a spinlock must not sleep; sleeping functions assert that.
  *  - A CPU holds at most CPU_SPINLOCKS at once.
- *  - Recursion, release by a stranger, and SPINLOCK_HANG_NS in which the lock is not passed on, panic and name both
- *    parties.
+ *  - Recursion, release by a stranger, and SPINLOCK_HANG_NS in which the lock is not passed on,
+ *    panic and name both parties.
  */
 #ifndef KERNEL_SPINLOCK_H
 #define KERNEL_SPINLOCK_H
@@ -41,7 +41,8 @@ void spinlock_exit(struct spinlock *);
 void spinlock_exit_quiet(struct spinlock *);
 /* Whether this CPU holds it.  For assertions only. */
 bool spinlock_owned(const struct spinlock *);
-/* What a CPU spins for at this moment, in words, written into `buf`; NULL when it does not.  Any context. */
+/* What a CPU spins for at this moment, in words, written into `buf`; NULL when it does not.  Any
+ * context. */
 #define SPINLOCK_TEXT_BYTES 192
 const char *spinlock_wanted(const struct cpu_info *, char buf[SPINLOCK_TEXT_BYTES]);
 

@@ -1,6 +1,6 @@
 /*
- * Memory and strings in plain C.  Copies and fills go by words where the machine does not care about
- * alignment, which the type of the word tells the compiler.
+ * Memory and strings in plain C.  Copies and fills go by words where the machine does not care
+ * about alignment, which the type of the word tells the compiler.
  *
  * Built without the compiler's loop idioms, or memcpy() would become a call of memcpy().
  */
@@ -28,7 +28,8 @@ memcpy(void *restrict to, const void *restrict from, size_t n)
 	return to;
 }
 
-/* Upwards is right as long as nothing is read behind the place written; a word at a time would be. */
+/* Upwards is right as long as nothing is read behind the place written; a word at a time would
+ * be. */
 void *
 memmove(void *to, const void *from, size_t n)
 {

@@ -1,9 +1,9 @@
 /*
  * The monitor's views of the threads: what they do, and what they wait for.
  *
- * The list of threads is walked under its spinlock, and printing takes milliseconds a line; so what is shown is
- * copied first and printed after.  A row is a snapshot: of fields that other CPUs are just changing, each
- * has some value it had.
+ * The list of threads is walked under its spinlock, and printing takes milliseconds a line; so what
+ * is shown is copied first and printed after.  A row is a snapshot: of fields that other CPUs are
+ * just changing, each has some value it had.
  */
 #include "kernel/command.h"
 #include "kernel/cpu.h"
@@ -45,8 +45,8 @@ static const char *const thread_command_states[] = {
 	[LS_ZOMBIE] = "zombie",
 };
 
-/* Notes for which mutex the thread sleeps, if it does.  A mutex lives while somebody waits for it, so
- * what was copied counts only if the thread waits for the same one still. */
+/* Notes for which mutex the thread sleeps, if it does.  A mutex lives while somebody waits for it,
+ * so what was copied counts only if the thread waits for the same one still. */
 static void
 thread_command_copy_wait(struct thread_command_row *r, lwp_t *l)
 {

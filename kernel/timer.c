@@ -3,45 +3,48 @@
  *
  * Background
  *
- *	A record is written by its own CPU only: by timer_program() and by the handler of the timer's vector,
- *	both with interrupts off, so that neither can interrupt the other.  Any CPU reads it.  A reader
- *	must see a setting together with the samples that belong to it, and must not hold up the handler.
+ *	A record is written by its own CPU only: by timer_program() and by the handler of the
+ *	timer's vector, both with interrupts off, so that neither can interrupt the other.  Any CPU
+ *	reads it.  A reader must see a setting together with the samples that belong to it, and must
+ *	not hold up the handler.
  *
  * Implementation
  *
- *	A sequence lock: the writer makes the sequence odd, writes, and makes it even; a reader copies and
- *	starts over unless it saw the same even sequence before and after.  All shared words are atomic, so
- *	that a copy that is thrown away was still no data race.  Instead of fences, every data word is
- *	stored with release and loaded with acquire:
+ *	A sequence lock: the writer makes the sequence odd, writes, and makes it even; a reader
+ *	copies and starts over unless it saw the same even sequence before and after.  All shared
+ *	words are atomic, so that a copy that is thrown away was still no data race.  Instead of
+ *	fences, every data word is stored with release and loaded with acquire:
  *
  *		writer				reader
  *		tc_sequence = odd		s = tc_sequence		(acquire)
  *		word = new	(release)	copy = word		(acquire)
  *		tc_sequence = even (release)	again unless tc_sequence == s
  *
- *	A reader that copied a new word has thereby seen the odd sequence, so its last load is not s.  One
- *	that saw the even sequence first has seen all words before it.  On x86 all of these are plain moves.
+ *	A reader that copied a new word has thereby seen the odd sequence, so its last load is not
+ *	s.  One that saw the even sequence first has seen all words before it.  On x86 all of these
+ *	are plain moves.
  *
- *	An interrupt may stand for no expiry of its own.  When a timer is reprogrammed with interrupts off, an
- *	expiry of the old setting may be pending in the LAPIC already; nothing can take it back, and it looks
- *	like one of the new setting.  And when an interrupt comes late, the timer may be loaded again before
- *	the handler reads its count: the handler then sees the next expiry, whose own interrupt follows.
- *	Time tells: the current count says when the timer was last loaded.  A periodic timer that was last
- *	loaded less than half a period after timer_program(), or after the expiry recorded last, has not expired
- *	since; nor has a one-shot that still counts.
+ *	An interrupt may stand for no expiry of its own.  When a timer is reprogrammed with
+ *	interrupts off, an expiry of the old setting may be pending in the LAPIC already; nothing
+ *	can take it back, and it looks like one of the new setting.  And when an interrupt comes
+ *	late, the timer may be loaded again before the handler reads its count: the handler then
+ *	sees the next expiry, whose own interrupt follows.  Time tells: the current count says when
+ *	the timer was last loaded.  A periodic timer that was last loaded less than half a period
+ *	after timer_program(), or after the expiry recorded last, has not expired since; nor has a
+ *	one-shot that still counts.
  *
- *	A deadline is one expiry; the handler sets the next.  It follows from the time of the setting and the rate
- *	alone (timer_deadline()), so late handlers and rounding add up to nothing.  An interrupt before the deadline that
- *	is set is not its own.
+ *	A deadline is one expiry; the handler sets the next.  It follows from the time of the
+ *	setting and the rate alone (timer_deadline()), so late handlers and rounding add up to
+ *	nothing.  An interrupt before the deadline that is set is not its own.
  *
- *	Rejected: asking the LAPIC's request register before programming.  A pending bit may stand for the
- *	old and the new expiry both, if interrupts stay off long enough.
+ *	Rejected: asking the LAPIC's request register before programming.  A pending bit may stand
+ *	for the old and the new expiry both, if interrupts stay off long enough.
  *
  * Limits
  *
- *	One bit of the LAPIC stands for any number of expiries while interrupts are off; the record then has
- *	one sample, the last.  Whoever looks for missed expiries takes intervals, which are whole multiples
- *	of the period, and not the number of samples.
+ *	One bit of the LAPIC stands for any number of expiries while interrupts are off; the record
+ *	then has one sample, the last.  Whoever looks for missed expiries takes intervals, which are
+ *	whole multiples of the period, and not the number of samples.
  */
 #include "kernel/timer.h"
 
@@ -93,8 +96,8 @@ struct timer_cpu {
 	struct scale tc_cycles;  /* o: from counts of the timer to cycles */
 };
 
-/* How far apart the readings of the cycle counter around one of the timer may be; and how often a closer
- * pair is tried for.  On silicon a reading takes a tenth of this. */
+/* How far apart the readings of the cycle counter around one of the timer may be; and how often a
+ * closer pair is tried for.  On silicon a reading takes a tenth of this. */
 #define TIMER_BRACKET_NS 1000
 #define TIMER_BRACKET_TRIES 3
 
@@ -171,7 +174,8 @@ timer_get(const struct cpu_info *ci, struct timer_record *record)
 	uint64_t sequence;
 
 	KASSERT(tc != NULL && !cpu_nmi_p());
-	/* Ends: a writer holds the sequence odd for a few hundred instructions with interrupts off. */
+	/* Ends: a writer holds the sequence odd for a few hundred instructions with interrupts
+	 * off. */
 	for (;;) {
 		/* Acquire: pairs with timer_write_end(). */
 		sequence = atomic_load_explicit(&tc->tc_sequence, memory_order_acquire);
@@ -206,7 +210,8 @@ timer_read_together(uint64_t *cycles)
 	return count;
 }
 
-/* When the timer expired that interrupts now; false when nothing expired that is not recorded yet. */
+/* When the timer expired that interrupts now; false when nothing expired that is not recorded
+ * yet. */
 static bool
 timer_expiry(const struct timer_cpu *tc, uint64_t now, uint64_t *expiry_cycles)
 {
@@ -258,7 +263,8 @@ timer_intr(void *arg __attribute__((unused)), struct trapframe *frame __attribut
 		timer_write_end(tc);
 		tc->tc_last_cycles = expiry_cycles;
 	}
-	/* After an interrupt that came too early this is the same deadline again, which has then gone off or not. */
+	/* After an interrupt that came too early this is the same deadline again, which has then
+	 * gone off or not. */
 	if (tc != NULL && tc->tc_mode == TIMER_DEADLINE)
 		timer_arm(tc, now, false);
 	sched_tick(ci);

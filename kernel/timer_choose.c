@@ -1,5 +1,6 @@
 /*
- * From a rate to a divider and a count, or to the next deadline.  Pure code: also built on the host.
+ * From a rate to a divider and a count, or to the next deadline.  Pure code: also built on the
+ * host.
  */
 #include "kernel/errno.h"
 #include "kernel/timer.h"
@@ -30,7 +31,8 @@ timer_choose(uint64_t input_hz, uint64_t hz, uint32_t *divide, uint32_t *count)
 uint64_t
 timer_deadline(uint64_t start, uint64_t cycles_hz, uint64_t hz, uint64_t now)
 {
-	/* Whole seconds are whole numbers of cycles and of periods; what is left is small enough to multiply. */
+	/* Whole seconds are whole numbers of cycles and of periods; what is left is small enough to
+	 * multiply. */
 	uint64_t second = now - (now - start) % cycles_hz;
 	uint64_t n = (now - second) * hz / cycles_hz + 1;
 

@@ -48,8 +48,8 @@
  * Limits
  *
  * A CPU that becomes a target meanwhile is not a member.  All members wait on one line, which is
- * written once a phase; they count on another, in time linear in them.  Rejected: one record for the
- * machine: its counters must be reset, and to know when takes one more phase.
+ * written once a phase; they count on another, in time linear in them.  Rejected: one record for
+ * the machine: its counters must be reset, and to know when takes one more phase.
  */
 #include "xcall/rendezvous.h"
 

@@ -1,10 +1,10 @@
 /*
  * Cross calls whose memory is the caller's.
  *
- * The descriptor is linked into its target's inbox (xc_inbox.c), so its memory is the target's from the post until it has
- * returned, or has found it cancelled.  One word says where its life stands (xc_descriptor.h), and, while it is the target's,
- * whether somebody sleeps for it: the exchange that gives it back also tells whether a wake-up is due, so nothing of it
- * is touched after.
+ * The descriptor is linked into its target's inbox (xc_inbox.c), so its memory is the target's from
+ * the post until it has returned, or has found it cancelled.  One word says where its life stands
+ * (xc_descriptor.h), and, while it is the target's, whether somebody sleeps for it: the exchange
+ * that gives it back also tells whether a wake-up is due, so nothing of it is touched after.
  *
  *	target				waiter
  *	func() writes its results

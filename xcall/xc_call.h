@@ -1,8 +1,9 @@
 /*
  * Cross calls whose memory is the caller's: any number may be outstanding, none waits for a slot.
  *
- * A descriptor is linked into its target's inbox, so it must stay alive and in place until it is done.  One that is
- * waited for with a timeout, or cancelled, must not live on a stack: the target may look at it later.
+ * A descriptor is linked into its target's inbox, so it must stay alive and in place until it is
+ * done.  One that is waited for with a timeout, or cancelled, must not live on a stack: the target
+ * may look at it later.
  */
 #ifndef XCALL_XC_CALL_H
 #define XCALL_XC_CALL_H
@@ -28,16 +29,18 @@ struct xc_call {
 
 /* Before the first post. */
 void xc_call_init(struct xc_call *, xcfunc_t, void *arg1, void *arg2);
-/* Posts to one CPU: 0; EBUSY: unfinished since its last post, or cancelled and still looked at; EHOSTDOWN.  Flags, contexts and
- * order as xc_unicast(), in one order with the tickets; never waits for room.  XC_NMI: panic, its inbox takes tickets only. */
+/* Posts to one CPU: 0; EBUSY: unfinished since its last post, or cancelled and still looked at;
+ * EHOSTDOWN.  Flags, contexts and order as xc_unicast(), in one order with the tickets; never waits
+ * for room.  XC_NMI: panic, its inbox takes tickets only. */
 int xc_call_post(struct xc_call *, unsigned flags, struct cpu_info *)
     __attribute__((warn_unused_result));
-/* As xc_wait(), xc_timedwait(), xc_done(): for the latest post; one that never was posted is complete. */
+/* As xc_wait(), xc_timedwait(), xc_done(): for the latest post; one that never was posted is
+ * complete. */
 int xc_call_wait(struct xc_call *);
 int xc_call_timedwait(struct xc_call *, uint64_t timeout_ns) __attribute__((warn_unused_result));
 bool xc_call_done(const struct xc_call *);
-/* 0: it has returned, or never began and nobody looks at it any more.  EBUSY: it will never run, but its
- * target may still look at the descriptor: keep it until xc_call_done(). */
+/* 0: it has returned, or never began and nobody looks at it any more.  EBUSY: it will never run,
+ * but its target may still look at the descriptor: keep it until xc_call_done(). */
 int xc_call_cancel(struct xc_call *) __attribute__((warn_unused_result));
 
 #endif

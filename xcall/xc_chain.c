@@ -11,27 +11,30 @@
  *
  *	thread -> call		it waits for it: the levels of xcall/N, else x_holders
  *	thread -> thread	it sleeps for a mutex that the other owns
- *	call -> xcall/N		a target of the call has not returned from it.  If it has begun, it stands for what
- *				stops its function and those nested on it; if not, for what stops xcall/N
- *				from beginning anything: a mutex, or a wait at the bound of the depth
+ *	call -> xcall/N		a target of the call has not returned from it.  If it has begun, it
+ *				stands for what stops its function and those nested on it; if
+ *				not, for what stops xcall/N from beginning anything: a mutex, or
+ *				a wait at the bound of the depth
  *
- * A search follows the edges in depth from a waiting thread and asks whether it comes back.  Only a thread
- * that somebody can wait for looks: an xcall/N, or one that holds mutexes.  It looks when its wait begins
- * and, since a mutex may be slept for later, every xc_chain_period().  `seen` keeps a search from walking an
- * xcall/N twice: it holds the lowest level walked from, which includes all above.
+ * A search follows the edges in depth from a waiting thread and asks whether it comes back.  Only a
+ * thread that somebody can wait for looks: an xcall/N, or one that holds mutexes.  It looks when
+ * its wait begins and, since a mutex may be slept for later, every xc_chain_period().  `seen` keeps
+ * a search from walking an xcall/N twice: it holds the lowest level walked from, which includes all
+ * above.
  *
- * No lock holds the graph still, so a chain can be put together from edges that never stood at one time.
- * Therefore a chain counts only when a second search, begun after the first one ended, finds the same.
- * Then all its edges stood in the moment between the two.  For the searcher waits, thus has not let go of
- * anything in between.  Hence whoever slept for its mutex, or stood on its stack, still does and has not run either;
- * and so on backwards around the chain.  (An edge to a call is over only with the call, which the second search
- * has seen live.)
+ * No lock holds the graph still, so a chain can be put together from edges that never stood at one
+ * time.  Therefore a chain counts only when a second search, begun after the first one ended, finds
+ * the same.  Then all its edges stood in the moment between the two.  For the searcher waits, thus
+ * has not let go of anything in between.  Hence whoever slept for its mutex, or stood on its stack,
+ * still does and has not run either; and so on backwards around the chain.  (An edge to a call is
+ * over only with the call, which the second search has seen live.)
  *
  * Limits
  *
- * Chains of more than XC_CHAIN_STEPS edges are not found, nor those that go through a wait for a free slot, a spinlock, or
- * a condition variable, which has no owner.  A thread that no chain comes back to sleeps in silence.
- * Rejected: a graph under a global lock, which every wait would have to take.
+ * Chains of more than XC_CHAIN_STEPS edges are not found, nor those that go through a wait for a
+ * free slot, a spinlock, or a condition variable, which has no owner.  A thread that no chain comes
+ * back to sleeps in silence.  Rejected: a graph under a global lock, which every wait would have to
+ * take.
  */
 #include "xcall/xc_chain.h"
 
@@ -261,7 +264,8 @@ xc_chain_owner(struct xc_chain *chain, const kmutex_t *mutex, const lwp_t *owner
 		return false;
 	if (owner == chain->c_root)
 		return true;
-	/* An xcall/N that owns a mutex has no wait of its own: it may only sleep for another one. */
+	/* An xcall/N that owns a mutex has no wait of its own: it may only sleep for another
+	 * one. */
 	kthread_foreach(xc_chain_look, &look);
 	if (look.ci == NULL)
 		return xc_chain_pop(chain);

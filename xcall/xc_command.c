@@ -1,5 +1,6 @@
 /*
- * The monitor's `calls`: what each CPU has posted and run, what is in flight; how long calls take; when a wait reports.
+ * The monitor's `calls`: what each CPU has posted and run, what is in flight; how long calls take;
+ * when a wait reports.
  */
 #include <stddef.h>
 
@@ -35,7 +36,7 @@ xc_command_number(const char *text, uint64_t max, uint64_t *value)
 	return true;
 }
 
-/* --- calls ---------------------------------------------------------------------------------------------------- */
+/* --- calls ------------------------------------------------------------------------------------ */
 
 /* One row: figures of a moment, and the names of what runs there. */
 static void
@@ -79,7 +80,7 @@ xc_command_list(void)
 			xc_command_row(ci, xc, &stats);
 }
 
-/* --- calls stats ---------------------------------------------------------------------------------------------- */
+/* --- calls stats ------------------------------------------------------------------------------ */
 
 static void
 xc_command_sum(struct xc_histogram *to, const struct xc_histogram *from)
@@ -176,7 +177,7 @@ xc_command_stats(void)
 	    sum.full[XC_CLASS_NMI], sum.stalls, sum.resent);
 }
 
-/* --- calls dump, calls stall ------------------------------------------------------------------------------------ */
+/* --- calls dump, calls stall ------------------------------------------------------------------ */
 
 static int
 xc_command_dump(const char *number)

@@ -3,32 +3,37 @@
  *
  * Background
  *
- * Posted to an online CPU means: it runs there exactly once.  A CPU on its way out must therefore not leave before
- * everybody who took it for a target has posted, and everything posted has run.
+ * Posted to an online CPU means: it runs there exactly once.  A CPU on its way out must therefore
+ * not leave before everybody who took it for a target has posted, and everything posted has run.
  *
  * Implementation
  *
- * xc_targets has the targets.  A post looks at it and publishes in one section with interrupts off (xcall.c):
+ * xc_targets has the targets.  A post looks at it and publishes in one section with interrupts off
+ * (xcall.c):
  *
  *	sender, interrupts off			dying CPU
  *	looks at xc_targets			leaves xc_targets, release
  *	publishes, notifies			hard broadcast to all others, and waits for it
  *						runs what is in its inboxes
  *
- * The broadcast's function runs on a CPU only when no post is under way there: a post that saw the CPU in the set is
- * over, and what it published is in the inboxes.  One that begins later reads the set after the interrupt, which
- * was posted after the change: it sees the CPU gone.
+ * The broadcast's function runs on a CPU only when no post is under way there: a post that saw the
+ * CPU in the set is over, and what it published is in the inboxes.  One that begins later reads the
+ * set after the interrupt, which was posted after the change: it sees the CPU gone.
  *
- * Then the dying CPU serves each level once more, by itself: interrupts that were sent for it find nothing later.  The
- * calls that it posted to others go on: their slots are memory, and nobody needs the sender to end them.
+ * Then the dying CPU serves each level once more, by itself: interrupts that were sent for it find
+ * nothing later.  The calls that it posted to others go on: their slots are memory, and nobody
+ * needs the sender to end them.
  *
- * A CPU that comes back enters the set when its vectors are live; its inboxes are those it left, and empty.
+ * A CPU that comes back enters the set when its vectors are live; its inboxes are those it left,
+ * and empty.
  *
  * Limits
  *
- * The last target cannot leave.  One CPU at a time comes or goes: that is the caller's to see to.  Rejected: a count of
- * posts under way for each target, an atomic increment and decrement a post.
+ * The last target cannot leave.  One CPU at a time comes or goes: that is the caller's to see to.
+ * Rejected: a count of posts under way for each target, an atomic increment and decrement a post.
  */
+#include "xcall/xc_cpu.h"
+
 #include <stddef.h>
 
 #include "xcall/xc_chain.h"
@@ -142,8 +147,8 @@ xc_cpu_online(struct cpu_info *ci)
 	    ci == curcpu(), "xc_cpu_online: CPU %u, by CPU %u", ci->ci_index, curcpu()->ci_index);
 	KASSERTMSG(xc != NULL && xc_post_target(ci) == NULL,
 	    "xc_cpu_online: CPU %u is a target already, or never was", ci->ci_index);
-	/* A waiter may have announced a call again to a CPU that had just left: the mark would stand for an interrupt
-	 * that never comes.  Relaxed: nothing was posted since. */
+	/* A waiter may have announced a call again to a CPU that had just left: the mark would
+	 * stand for an interrupt that never comes.  Relaxed: nothing was posted since. */
 	atomic_store_explicit(&xc->x_notify, 0, memory_order_relaxed);
 	atomic_store_explicit(&xc->x_nmi, 0, memory_order_relaxed);
 	xc_cpu_enter(ci->ci_index);

@@ -1,14 +1,15 @@
 /*
  * Barriers and drains: waits for what is not one call.
  *
- * A barrier is a broadcast that does nothing.  Nobody is switched away from with preemption off, so that
- * xcall/N ran means that each such section which stood on its CPU has ended; that it tops all threads means that nothing
- * else is waited for.  Soft and hard levels likewise: the function runs when what kept it off has ended.
+ * A barrier is a broadcast that does nothing.  Nobody is switched away from with preemption off, so
+ * that xcall/N ran means that each such section which stood on its CPU has ended; that it tops all
+ * threads means that nothing else is waited for.  Soft and hard levels likewise: the function runs
+ * when what kept it off has ended.
  *
- * A drain waits for each live call of that level by its ticket, one sender after the other: those posted before are among
- * them.  Descriptors cannot be found that way, as nobody has a list of them; but those of a CPU begin in the order in
- * which they came, so when i_begun has reached what i_posted was, all have begun, and the stack of records
- * shows which of them have not returned.
+ * A drain waits for each live call of that level by its ticket, one sender after the other: those
+ * posted before are among them.  Descriptors cannot be found that way, as nobody has a list of
+ * them; but those of a CPU begin in the order in which they came, so when i_begun has reached what
+ * i_posted was, all have begun, and the stack of records shows which of them have not returned.
  */
 #include <stddef.h>
 

@@ -3,8 +3,9 @@
  *
  *	tag << 33 | cancelled << 32 | unfinished << 16 | todo
  *
- * `todo` has the targets that have not begun, `unfinished` those that have not returned.  The tag is the slot and the
- * low 25 bits of its generation: who changes the word by compare-and-swap changes it for the call he meant.
+ * `todo` has the targets that have not begun, `unfinished` those that have not returned.  The tag
+ * is the slot and the low 25 bits of its generation: who changes the word by compare-and-swap
+ * changes it for the call he meant.
  */
 #ifndef XCALL_XC_GROUP_H
 #define XCALL_XC_GROUP_H

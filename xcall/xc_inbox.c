@@ -3,31 +3,34 @@
  *
  * Background
  *
- * Any number of CPUs post to one, from any context.  A post must not find the inbox full, must not wait for other senders,
- * and a dead target must not keep what was posted to it: a call can be withdrawn without its help.
+ * Any number of CPUs post to one, from any context.  A post must not find the inbox full, must not
+ * wait for other senders, and a dead target must not keep what was posted to it: a call can be
+ * withdrawn without its help.
  *
  * Implementation
  *
- * For calls by ticket the inbox is a set of senders, whose calls stay in their own slots (xc_slot.c): it is as large as
- * the number of CPUs, whatever is posted.  For descriptors of callers it is a list, pushed by compare-and-swap and
- * taken whole by exchange; taken ones stand in order of their posts in a second list that only the target uses.
+ * For calls by ticket the inbox is a set of senders, whose calls stay in their own slots
+ * (xc_slot.c): it is as large as the number of CPUs, whatever is posted.  For descriptors of
+ * callers it is a list, pushed by compare-and-swap and taken whole by exchange; taken ones stand in
+ * order of their posts in a second list that only the target uses.
  *
  *	sender					target
  *	call enters its slots			sender leaves the set
  *	sender enters the set			slots are searched, call found or not
  *
- * If the search ran too early to see the call, the sender's entry came after its removal and stands.  The
- * reverse, an entry for a call that was served already, costs an empty search.
+ * If the search ran too early to see the call, the sender's entry came after its removal and
+ * stands.  The reverse, an entry for a call that was served already, costs an empty search.
  *
- * Order.  Calls of one sender begin in the order of its posts, whether by ticket or by descriptor; both take their
- * number from x_posted.  Before a descriptor, the older slots of its sender are served; before a slot, the
- * older descriptors: x_posted is read first, then the list is taken, so each descriptor up to that bound is seen.
- * Senders take turns, one call each, and so do descriptors and slots: none can shut out another.
+ * Order.  Calls of one sender begin in the order of its posts, whether by ticket or by descriptor;
+ * both take their number from x_posted.  Before a descriptor, the older slots of its sender are
+ * served; before a slot, the older descriptors: x_posted is read first, then the list is taken, so
+ * each descriptor up to that bound is seen.  Senders take turns, one call each, and so do
+ * descriptors and slots: none can shut out another.
  *
  * Limits
  *
- * A look at the set costs a word for 64 CPUs.  Nothing is promised between senders.  Rejected: links from the inbox into
- * the slots, which a withdrawn call could not be taken out of.
+ * A look at the set costs a word for 64 CPUs.  Nothing is promised between senders.  Rejected:
+ * links from the inbox into the slots, which a withdrawn call could not be taken out of.
  */
 #include "xcall/xc_inbox.h"
 
@@ -92,7 +95,8 @@ xc_inbox_take_sender(struct xc_inbox *inbox)
 	unsigned words = xc_inbox_words(), at = inbox->i_last + 1, word, sender;
 	uint64_t bits;
 
-	/* Once around, and the word that the turn begins in twice: its upper part first, then its lower. */
+	/* Once around, and the word that the turn begins in twice: its upper part first, then its
+	 * lower. */
 	for (unsigned i = 0; i <= words; i++) {
 		word = (at / XC_SENDER_BITS + i) % words;
 		bits = atomic_load_explicit(&inbox->i_senders[word], memory_order_relaxed);
@@ -167,7 +171,8 @@ xc_job_of_slot(struct xc_job *job, struct xc_cpu *sender, struct xc_slot *slot, 
 	};
 }
 
-/* Begins the oldest descriptor, or an older slot of its sender; false when what there was is gone. */
+/* Begins the oldest descriptor, or an older slot of its sender; false when what there was is
+ * gone. */
 static bool
 xc_inbox_begin_call(struct xc_cpu *xc, enum xc_level level, struct xc_job *job)
 {
@@ -202,14 +207,16 @@ xc_inbox_begin_call(struct xc_cpu *xc, enum xc_level level, struct xc_job *job)
 	return false;
 }
 
-/* Begins a call of that sender, which has left the set; false when there is none, or it is not its turn. */
+/* Begins a call of that sender, which has left the set; false when there is none, or it is not its
+ * turn. */
 static bool
 xc_inbox_begin_slot(struct xc_cpu *xc, enum xc_level level, unsigned from, struct xc_job *job)
 {
 	struct xc_inbox *inbox = &xc->x_inbox[level];
 	struct xc_cpu *sender = xc_cpu_lookup(from);
 	unsigned cpu = xc->x_ci->ci_index;
-	/* Acquire: pairs with xc_slot_publish() and with a descriptor's post: what has a number up to this is seen. */
+	/* Acquire: pairs with xc_slot_publish() and with a descriptor's post: what has a number up
+	 * to this is seen. */
 	uint64_t bound = atomic_load_explicit(&sender->x_posted, memory_order_acquire);
 	uint64_t order, state;
 	struct xc_slot *slot;

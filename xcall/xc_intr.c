@@ -1,40 +1,45 @@
 /*
- * Notification and interrupts: how a target learns of calls, and how it serves them above thread level.
+ * Notification and interrupts: how a target learns of calls, and how it serves them above thread
+ * level.
  *
  * Background
  *
- * An interrupt costs more than all the rest of a call, and equal vectors merge: the local APIC holds one that is in
- * service and one that is requested (SDM vol. 3, 11.8.4).  So interrupts are not counted as calls: each one empties the
- * inboxes, and none is sent while one is on its way.
+ * An interrupt costs more than all the rest of a call, and equal vectors merge: the local APIC
+ * holds one that is in service and one that is requested (SDM vol. 3, 11.8.4).  So interrupts are
+ * not counted as calls: each one empties the inboxes, and none is sent while one is on its way.
  *
  * Implementation
  *
- * x_notify has a bit a level.  The sender publishes the call, then sets the bit; if the word was empty it sends the one
- * vector of all levels.  The target empties the word, then looks into the inboxes:
+ * x_notify has a bit a level.  The sender publishes the call, then sets the bit; if the word was
+ * empty it sends the one vector of all levels.  The target empties the word, then looks into the
+ * inboxes:
  *
  *	sender					target
  *	publishes the call			x_notify = 0, acquire
  *	x_notify gets the bit, release		looks into the inboxes of the bits it found
  *	was 0: sends the vector
  *
- * A call that the look missed was published after the word was emptied, so its sender found it empty and sent another
- * interrupt.  A word that is not empty means that an interrupt is on its way, or pends until the target turns interrupts on.
+ * A call that the look missed was published after the word was emptied, so its sender found it
+ * empty and sent another interrupt.  A word that is not empty means that an interrupt is on its
+ * way, or pends until the target turns interrupts on.
  *
- * Hard calls run in the interrupt, soft ones in a soft interrupt that it schedules, low ones in xcall/N, which it wakes.
- * A CPU that spins inside xcall/ with interrupts off would keep its vector pending while others wait for it, and it perhaps
- * for them: xc_intr_poll() takes the hard bit out of the word and serves, to depth XC_DEPTH_MAX; the interrupt that
- * comes later finds nothing.  What is served in a nested spin of a hard function includes what the drain below it has not
- * come to yet.
+ * Hard calls run in the interrupt, soft ones in a soft interrupt that it schedules, low ones in
+ * xcall/N, which it wakes.  A CPU that spins inside xcall/ with interrupts off would keep its
+ * vector pending while others wait for it, and it perhaps for them: xc_intr_poll() takes the hard
+ * bit out of the word and serves, to depth XC_DEPTH_MAX; the interrupt that comes later finds
+ * nothing.  What is served in a nested spin of a hard function includes what the drain below it has
+ * not come to yet.
  *
  * NMIs have a word of their own, and no vector: x_nmi tells ours from those of others.
  *
- * A lazy post only marks x_lazy.  The end of every interrupt, the tick's too, moves the marks; nothing else of the
- * inboxes is looked at there, so that a lost notification is not covered up.
+ * A lazy post only marks x_lazy.  The end of every interrupt, the tick's too, moves the marks;
+ * nothing else of the inboxes is looked at there, so that a lost notification is not covered up.
  *
  * Limits
  *
- * A CPU that keeps interrupts off outside of xcall/ serves no hard call: XC_NMI reaches it.  Rejected: a vector a level,
- * whose priorities would order what x_notify orders as well, at an interrupt each.
+ * A CPU that keeps interrupts off outside of xcall/ serves no hard call: XC_NMI reaches it.
+ * Rejected: a vector a level, whose priorities would order what x_notify orders as well, at an
+ * interrupt each.
  */
 #include "xcall/xc_intr.h"
 
@@ -131,7 +136,8 @@ xc_intr_soft(void *arg)
 	xc_intr_drain(xc_intr_self(), (enum xc_level)(uintptr_t)arg);
 }
 
-/* As the interrupt that this CPU would send itself.  `intr`: interrupts are to be on when it ends. */
+/* As the interrupt that this CPU would send itself.  `intr`: interrupts are to be on when it
+ * ends. */
 static void
 xc_intr_inline(struct xc_cpu *self, uint32_t more, bool intr)
 {
@@ -193,7 +199,8 @@ xc_intr_poll(void)
 	depth = xc_run_depth(&xc->x_stack[XC_LEVEL_HARD]);
 	if (depth >= XC_DEPTH_MAX)
 		return;
-	/* Inside a hard function the drain below may have taken the bit for calls that it has not begun. */
+	/* Inside a hard function the drain below may have taken the bit for calls that it has not
+	 * begun. */
 	if (depth == 0 &&
 	    (atomic_load_explicit(&xc->x_notify, memory_order_relaxed) & XC_BITS_HARD) == 0)
 		return;

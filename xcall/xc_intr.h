@@ -1,5 +1,6 @@
 /*
- * Notification and interrupts: how a target learns of calls, and how it serves them above thread level (xc_intr.c).
+ * Notification and interrupts: how a target learns of calls, and how it serves them above thread
+ * level (xc_intr.c).
  */
 #ifndef XCALL_XC_INTR_H
 #define XCALL_XC_INTR_H
@@ -15,17 +16,20 @@ struct xc_cpu;
 
 /* Establishes vector, soft interrupts, NMI; once. */
 void xc_intr_init(void);
-/* Tells the target that something of that level, or of ipi(9), was published.  In a post: interrupts off; `intr`: they were
- * on before it.  The own CPU then serves at once, and they are on when this returns: it comes last. */
+/* Tells the target that something of that level, or of ipi(9), was published.  In a post:
+ * interrupts off; `intr`: they were on before it.  The own CPU then serves at once, and they are on
+ * when this returns: it comes last. */
 void xc_intr_notify(struct xc_cpu *self, struct xc_cpu *target, unsigned level, bool intr);
-/* The same once more, and an interrupt or NMI whatever was sent before: one may have been lost.  Any context but NMI. */
+/* The same once more, and an interrupt or NMI whatever was sent before: one may have been lost.
+ * Any context but NMI. */
 void xc_intr_resend(struct xc_cpu *target, enum xc_level level);
 /* Leaves a mark that the target's next interrupt finds. */
 void xc_intr_notify_lazy(struct xc_cpu *target, enum xc_level level);
-/* In the spins of xcall/: serves the CPU's own hard calls and ipi(9) messages when interrupts are off and no spinlock is held.
- * Any context but NMI. */
+/* In the spins of xcall/: serves the CPU's own hard calls and ipi(9) messages when interrupts are
+ * off and no spinlock is held.  Any context but NMI. */
 void xc_intr_poll(void);
-/* Serves every level but the low one, now and on this CPU: on its way out.  Thread, interrupts on. */
+/* Serves every level but the low one, now and on this CPU: on its way out.  Thread, interrupts
+ * on. */
 void xc_intr_drain_all(struct xc_cpu *);
 
 #endif

@@ -1,11 +1,12 @@
 /*
  * Looking at calls and CPUs from outside.
  *
- * Whoever looks has no part in the call and must not disturb it: no lock, no store.  A slot may serve another call at
- * any moment, so what was read of it counts only if its state, looked at before and after, is that of the same live
- * call.  What a CPU runs is read from its stacks of records (xc_run.c), which change under the look; so a standing is
- * that of a moment, and "finished, acknowledgement unseen" is also what a call shows in the instant between
- * its claim and its record; who reports a stall looks twice.
+ * Whoever looks has no part in the call and must not disturb it: no lock, no store.  A slot may
+ * serve another call at any moment, so what was read of it counts only if its state, looked at
+ * before and after, is that of the same live call.  What a CPU runs is read from its stacks of
+ * records (xc_run.c), which change under the look; so a standing is that of a moment, and
+ * "finished, acknowledgement unseen" is also what a call shows in the instant between its claim and
+ * its record; who reports a stall looks twice.
  */
 #include "xcall/xc_look.h"
 
@@ -14,7 +15,7 @@
 #include "xcall/xc_descriptor.h"
 #include "xcall/xc_internal.h"
 
-/* --- calls -------------------------------------------------------------------------------------------------- */
+/* --- calls ------------------------------------------------------------------------------------ */
 
 static unsigned
 xc_look_count(uint32_t mask)
@@ -54,6 +55,8 @@ xc_look_descriptor(const struct xc_event *event, struct xc_view *view)
 {
 	const struct xc_call *call = event->e_ref.f_call;
 
+	if (call == NULL)
+		return false;
 	view->v_func = call->c_func;
 	view->v_posted = call->c_posted;
 	view->v_lazy = atomic_load_explicit(&call->c_lazy, memory_order_relaxed);
@@ -116,7 +119,7 @@ xc_look_live(const struct xc_cpu *sender)
 	return n;
 }
 
-/* --- CPUs --------------------------------------------------------------------------------------------------- */
+/* --- CPUs ------------------------------------------------------------------------------------- */
 
 static void
 xc_look_run(const struct xc_run *run, enum xc_level level, struct xc_standing *standing)
@@ -154,7 +157,8 @@ xc_look_runs(const struct xc_view *view, const struct xc_cpu *xc, struct xc_stan
 	return false;
 }
 
-/* Whether that CPU has begun the call, has returned from it; true and true for one that is no target. */
+/* Whether that CPU has begun the call, has returned from it; true and true for one that is no
+ * target. */
 static void
 xc_look_bits(const struct xc_view *view, unsigned cpu, bool *begun, bool *finished)
 {
@@ -215,7 +219,7 @@ xc_look_interrupts(const struct cpu_info *ci)
 	return sum;
 }
 
-/* --- words -------------------------------------------------------------------------------------------------- */
+/* --- words ------------------------------------------------------------------------------------ */
 
 void
 xc_text_clear(struct xc_text *text)

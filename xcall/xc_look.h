@@ -1,6 +1,7 @@
 /*
- * Looking at calls and CPUs from outside: for the dump, the monitor, the report of a stall (xc_look.c).
- * All of it reads only, takes no lock, tells of a moment, and is legal in any context.
+ * Looking at calls and CPUs from outside: for the dump, the monitor, the report of a stall
+ * (xc_look.c).  All of it reads only, takes no lock, tells of a moment, and is legal in any
+ * context.
  */
 #ifndef XCALL_XC_LOOK_H
 #define XCALL_XC_LOOK_H
@@ -27,7 +28,7 @@ enum xc_stand {
 	XC_STAND_UNTAKEN, /* nothing of its level, or above, runs there */
 	XC_STAND_QUEUED,  /* t_func runs there */
 	XC_STAND_RUNNING, /* t_func is the call's own */
-	XC_STAND_UNSEEN, /* its function is not on the stack any more, but its end was not counted */
+	XC_STAND_UNSEEN,  /* its function has left the stack, but its end was not counted */
 	XC_STANDS
 };
 

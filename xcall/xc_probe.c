@@ -3,8 +3,9 @@
  *
  * Background
  *
- * A CPU that does not answer has interrupts off more often than not.  An NMI reaches it all the same, and finds on its
- * stack where it stands; unless it is inside an NMI already, or dead, and then its silence is the answer.
+ * A CPU that does not answer has interrupts off more often than not.  An NMI reaches it all the
+ * same, and finds on its stack where it stands; unless it is inside an NMI already, or dead, and
+ * then its silence is the answer.
  *
  * Implementation
  *
@@ -16,18 +17,18 @@
  *	ASKED		WRITING		the CPU, in its NMI: the record is the CPU's
  *	WRITING		ANSWERED	the CPU, release: the record is the asker's
  *	ASKED		LATE		asker: it gives up
- *	LATE		IDLE		the CPU, in an NMI that came too late: it is claimed, nothing is written
- *	ANSWERED	IDLE		asker, when it has read; or finds an answer to a question it had given up
+ *	LATE		IDLE		the CPU, in an NMI that came too late: nothing is written
+ *	ANSWERED	IDLE		asker, when it has read; or finds one that it had given up
  *
- * WRITING belongs to the CPU until it is done, however long that takes: an asker who finds it cannot ask.  NMIs merge and do not
- * say who sent them; the word tells ours.
+ * WRITING belongs to the CPU until it is done, however long that takes: an asker who finds it
+ * cannot ask.  NMIs merge and do not say who sent them; the word tells ours.
  *
  * The record holds addresses, which the asker turns into names: an NMI should be short.
  *
  * Limits
  *
- * An NMI that the hardware loses in LATE leaves the word there, which costs nothing: the next question sends another one.
- * Where two come for one question, nobody claims the second.
+ * An NMI that the hardware loses in LATE leaves the word there, which costs nothing: the next
+ * question sends another one.  Where two come for one question, nobody claims the second.
  */
 #include "xcall/xc_probe.h"
 
@@ -122,7 +123,8 @@ xc_probe_print(const struct xc_cpu *target)
 	printf("xcall:   CPU %u answers an NMI, in %s%s, %u spinlocks:\n", target->x_ci->ci_index,
 	    probe->p_interrupts != 0 ? "an interrupt of thread " : "thread ", probe->p_thread,
 	    probe->p_spinlocks);
-	/* A return address may be the first byte of the next function: look up the call before it. */
+	/* A return address may be the first byte of the next function: look up the call before
+	 * it. */
 	for (unsigned i = 0; i < probe->p_depth; i++)
 		printf("xcall:     %#014lx  %s\n", probe->p_pc[i],
 		    ksyms_format(probe->p_pc[i] - (i != 0 ? 1 : 0), name));

@@ -1,5 +1,6 @@
 /*
- * Asking a CPU by NMI what it is doing (xc_probe.c).  One asker at a time: whoever owns the report of a stall.
+ * Asking a CPU by NMI what it is doing (xc_probe.c).  One asker at a time: whoever owns the report
+ * of a stall.
  */
 #ifndef XCALL_XC_PROBE_H
 #define XCALL_XC_PROBE_H

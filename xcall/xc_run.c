@@ -1,9 +1,10 @@
 /*
  * Running functions, and knowing which run.
  *
- * Each level of a CPU has a stack of records of the functions on it, for those who look from elsewhere: the search
- * for closed chains, the report of a stall, the dump.  They take no lock: a record may change under them, and what
- * they make of it is checked twice (xc_chain.c) or told as of a moment.
+ * Each level of a CPU has a stack of records of the functions on it, for those who look from
+ * elsewhere: the search for closed chains, the report of a stall, the dump.  They take no lock: a
+ * record may change under them, and what they make of it is checked twice (xc_chain.c) or told as
+ * of a moment.
  */
 #include "xcall/xc_run.h"
 
@@ -107,8 +108,8 @@ xc_run_job(struct xc_cpu *xc, enum xc_level level, const struct xc_job *job)
 		xc_stats_complete_call(job, level);
 		xc_descriptor_finish(job->j_call);
 	}
-	/* Last: a drain that no longer finds the record may give the descriptor away.  Release: pairs with
-	 * xc_run_depth(). */
+	/* Last: a drain that no longer finds the record may give the descriptor away.  Release:
+	 * pairs with xc_run_depth(). */
 	atomic_store_explicit(&stack->k_depth, depth, memory_order_release);
 }
 
@@ -160,8 +161,8 @@ xc_run_set_wait(struct xc_run *run, const struct xc_ref *ref)
 void
 xc_run_assert_not_own(struct xc_cpu *xc, const struct xc_ref *ref, const char *who)
 {
-	/* The functions of xcall/N are below on this stack only in that thread; those of the other levels stand
-	 * below whatever runs here now. */
+	/* The functions of xcall/N are below on this stack only in that thread; those of the other
+	 * levels stand below whatever runs here now. */
 	unsigned level = xc_thread_self() == xc ? XC_LEVEL_LOW : XC_LEVEL_SOFTCLOCK;
 	char name[KSYMS_TEXT_BYTES];
 

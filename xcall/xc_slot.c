@@ -3,30 +3,30 @@
  *
  * Background
  *
- * A call needs memory that outlives the poster's stack frame, that an interrupt can get without allocating, that a
- * target may read at a moment when the call is withdrawn and the memory serves the next one, and that still tells, long
- * after, that this very call is over.
+ * A call needs memory that outlives the poster's stack frame, that an interrupt can get without
+ * allocating, that a target may read at a moment when the call is withdrawn and the memory serves
+ * the next one, and that still tells, long after, that this very call is over.
  *
  * Implementation
  *
- * Each CPU owns XC_SLOTS slots, used by whoever posts on it.  A post has interrupts off, so a CPU takes slots one at a
- * time; anybody gives them back.  They are taken in turn, so that their generations, and with them the life of the
- * ticket format, advance evenly.  Credits bound how many the classes of levels hold: a hard call never waits for
- * a slot that only a thread could free.
+ * Each CPU owns XC_SLOTS slots, used by whoever posts on it.  A post has interrupts off, so a CPU
+ * takes slots one at a time; anybody gives them back.  They are taken in turn, so that their
+ * generations, and with them the life of the ticket format, advance evenly.  Credits bound how many
+ * the classes of levels hold: a hard call never waits for a slot that only a thread could free.
  *
- * Targets are bits in group words, XC_GROUP_CPUS to a word: one word in the slot, or, when the targets are in more
- * than one group, a board of words on lines of their own.  Who empties the `unfinished` of a group counts down
- * s_groups; who empties that ends the call.  No line is written by more than XC_GROUP_CPUS targets, and a waiter can
- * tell who is missing.
+ * Targets are bits in group words, XC_GROUP_CPUS to a word: one word in the slot, or, when the
+ * targets are in more than one group, a board of words on lines of their own.  Who empties the
+ * `unfinished` of a group counts down s_groups; who empties that ends the call.  No line is written
+ * by more than XC_GROUP_CPUS targets, and a waiter can tell who is missing.
  *
  *	from			to			by
  *	over (g-1), free	over (g-1), taken	xc_slot_take
  *	over (g-1), taken	live (g)		xc_slot_publish
- *	live (g)		over (g)		xc_slot_retire: last target, or who withdraws it
+ *	live (g)		over (g)		xc_slot_retire: last target, or a cancel
  *	over (g), taken		over (g), free		xc_slot_retire
  *
- * A target looks for its calls without a lock: on a broadcast all CPUs look into one pool at once.  It wants the call
- * that was posted first of those that still have it in `todo`:
+ * A target looks for its calls without a lock: on a broadcast all CPUs look into one pool at once.
+ * It wants the call that was posted first of those that still have it in `todo`:
  *
  *	sender, in a post			target (xc_slot_find)
  *	writes the group words, tag g		bound = x_posted, acquire
@@ -35,12 +35,13 @@
  *	x_live gets its bit			    group word, acquire: tag g, and its bit
  *	x_posted = n, release			    s_order: not after the bound
  *
- * Whatever was posted up to the bound is seen.  What is newer is passed over, lest it begin before an older call
- * that the search went by too early; its notification comes after the one that this target has taken.
+ * Whatever was posted up to the bound is seen.  What is newer is passed over, lest it begin before
+ * an older call that the search went by too early; its notification comes after the one that this
+ * target has taken.
  *
- * What was found may be withdrawn, and the slot serve another call, at any moment until it is claimed.  The claim is a
- * compare-and-swap that wants the tag: it succeeds for the call that was found or not at all, and from then on that call
- * cannot end before this target has returned.
+ * What was found may be withdrawn, and the slot serve another call, at any moment until it is
+ * claimed.  The claim is a compare-and-swap that wants the tag: it succeeds for the call that was
+ * found or not at all, and from then on that call cannot end before this target has returned.
  *
  *	last target				waiter
  *	func() writes its results
@@ -52,10 +53,10 @@
  *
  * Limits
  *
- * A search costs a look a live slot of the sender.  A post fills in its groups with interrupts off, in time linear in them.
- * Rejected: one slot for the machine (2008), where one slow call stalls all; a queue for each pair of CPUs, which grows
- * with the square; one counter of targets, a line that all of them write; slots set aside for a class, whose
- * generations would not last.
+ * A search costs a look a live slot of the sender.  A post fills in its groups with interrupts off,
+ * in time linear in them.  Rejected: one slot for the machine (2008), where one slow call stalls
+ * all; a queue for each pair of CPUs, which grows with the square; one counter of targets, a line
+ * that all of them write; slots set aside for a class, whose generations would not last.
  */
 #include "xcall/xc_slot.h"
 
@@ -65,7 +66,8 @@
 #include "xcall/xc_stats.h"
 #include "xcall/xc_thread.h"
 
-/* Boards of a CPU: calls with targets in more than one group that it may have in flight, by class. */
+/* Boards of a CPU: calls with targets in more than one group that it may have in flight, by
+ * class. */
 #define XC_BOARDS 8u
 static const uint32_t xc_boards[XC_CREDITS] = {
 	[XC_CREDIT_SLEEP] = 0x0f,
@@ -112,7 +114,7 @@ xc_slot_bit(const struct xc_cpu *xc, const struct xc_slot *slot)
 	return UINT64_C(1) << (slot - xc->x_slot);
 }
 
-/* --- room ------------------------------------------------------------------------------------------------ */
+/* --- room ------------------------------------------------------------------------------------- */
 
 bool
 xc_slot_room(const struct xc_cpu *xc, enum xc_level level, bool wide)
@@ -164,9 +166,10 @@ xc_slot_take(struct xc_cpu *xc, enum xc_level level, bool wide)
 	return slot;
 }
 
-/* --- groups ---------------------------------------------------------------------------------------------- */
+/* --- groups ----------------------------------------------------------------------------------- */
 
-/* Where a CPU's bit in that slot would be; what is there may belong to another call: the tag tells. */
+/* Where a CPU's bit in that slot would be; what is there may belong to another call: the tag
+ * tells. */
 static const struct xc_group *
 xc_slot_group_of(const struct xc_cpu *xc, const struct xc_slot *slot, unsigned cpu)
 {
@@ -220,8 +223,9 @@ xc_slot_publish(struct xc_cpu *xc, struct xc_slot *slot, enum xc_level level)
 	KASSERT(atomic_load_explicit(&slot->s_groups, memory_order_relaxed) != 0);
 	atomic_store_explicit(&slot->s_order, order, memory_order_relaxed);
 	atomic_store_explicit(&slot->s_posted, machine_cycles(), memory_order_relaxed);
-	/* Release, state and order: pair with the acquires in xc_slot_find() and xc_inbox_next(); the caller's
-	 * stores before the post are visible to the function.  The bit comes between them. */
+	/* Release, state and order: pair with the acquires in xc_slot_find() and xc_inbox_next();
+	 * the caller's stores before the post are visible to the function.  The bit comes between
+	 * them. */
 	atomic_store_explicit(
 	    &slot->s_state, xc_state_live(generation, level), memory_order_release);
 	atomic_fetch_or_explicit(&xc->x_live[level], xc_slot_bit(xc, slot), memory_order_relaxed);
@@ -229,7 +233,7 @@ xc_slot_publish(struct xc_cpu *xc, struct xc_slot *slot, enum xc_level level)
 	return xc_ticket_make(xc->x_ci->ci_index, (unsigned)(slot - xc->x_slot), generation);
 }
 
-/* --- the target's side ----------------------------------------------------------------------------------- */
+/* --- the target's side ------------------------------------------------------------------------ */
 
 /* Whether a group word is of the call that `state` says and still has the CPU's bit in `todo`. */
 static bool
@@ -242,7 +246,8 @@ xc_slot_todo(const struct xc_cpu *sender, const struct xc_slot *slot, uint64_t s
 	    (word >> cpu % XC_GROUP_CPUS & 1) != 0;
 }
 
-/* Whether the call in the slot, if there is one, waits for that CPU to begin it; its order and its state. */
+/* Whether the call in the slot, if there is one, waits for that CPU to begin it; its order and its
+ * state. */
 static bool
 xc_slot_holds(const struct xc_cpu *sender, const struct xc_slot *slot, enum xc_level level,
     unsigned cpu, uint64_t *order, uint64_t *state)
@@ -342,17 +347,19 @@ xc_slot_retire(struct xc_cpu *xc, struct xc_slot *slot)
 		state |= XC_STATE_CANCELLED;
 	/* Release: pairs with xc_drain_slots(), which passes over what is not live. */
 	atomic_fetch_and_explicit(&xc->x_live[level], ~xc_slot_bit(xc, slot), memory_order_release);
-	/* Release: pairs with xc_slot_result(); what the other targets did came before, through the words
-	 * that they and we changed.  Sequentially consistent: s_waited is read after it. */
+	/* Release: pairs with xc_slot_result(); what the other targets did came before, through the
+	 * words that they and we changed.  Sequentially consistent: s_waited is read after it. */
 	atomic_store_explicit(&slot->s_state, state, memory_order_seq_cst);
 	waited = atomic_load_explicit(&slot->s_waited, memory_order_seq_cst);
 
-	/* Release, all three: pair with xc_slot_take().  The credit comes last: who has one finds the rest. */
+	/* Release, all three: pair with xc_slot_take().  The credit comes last: who has one finds
+	 * the rest. */
 	if (board != XC_NO_BOARD)
 		atomic_fetch_or_explicit(&xc->x_boards, 1u << board, memory_order_release);
 	atomic_fetch_or_explicit(&xc->x_free, xc_slot_bit(xc, slot), memory_order_release);
-	/* Sequentially consistent, both: x_wanted is read after the credit is there, as xc_thread_sleep_slot()
-	 * and xc_thread_wait_slot() look for room after they have raised it. */
+	/* Sequentially consistent, both: x_wanted is read after the credit is there, as
+	 * xc_thread_sleep_slot() and xc_thread_wait_slot() look for room after they have raised
+	 * it. */
 	atomic_fetch_add_explicit(&xc->x_credit[class], 1, memory_order_seq_cst);
 	if (class != XC_CREDIT_SLEEP)
 		return; /* nobody sleeps for those, and this may be an NMI */
@@ -366,8 +373,8 @@ xc_slot_retire(struct xc_cpu *xc, struct xc_slot *slot)
 static void
 xc_slot_group_done(struct xc_cpu *xc, struct xc_slot *slot)
 {
-	/* Release for what this group did, acquire for the others: the last one passes all on.  Who is not the
-	 * last must not touch the slot after this. */
+	/* Release for what this group did, acquire for the others: the last one passes all on.  Who
+	 * is not the last must not touch the slot after this. */
 	if (atomic_fetch_sub_explicit(&slot->s_groups, 1, memory_order_acq_rel) == 1)
 		xc_slot_retire(xc, slot);
 }
@@ -385,7 +392,7 @@ xc_slot_finish(struct xc_cpu *sender, struct xc_slot *slot, unsigned cpu)
 		xc_slot_group_done(sender, slot);
 }
 
-/* --- withdrawing ----------------------------------------------------------------------------------------- */
+/* --- withdrawing ------------------------------------------------------------------------------ */
 
 /* Takes out of one group who has not begun; how many. */
 static unsigned
@@ -418,7 +425,8 @@ xc_slot_withdraw(struct xc_cpu *xc, struct xc_slot *slot, uint64_t ticket)
 	unsigned withdrawn = 0, board;
 
 	if (xc_slot_result(slot, ticket) == EBUSY) {
-		/* A hint that the end of the call looks at; it comes before the words are changed. */
+		/* A hint that the end of the call looks at; it comes before the words are
+		 * changed. */
 		atomic_store_explicit(&slot->s_cancels, true, memory_order_release);
 		board = atomic_load_explicit(&slot->s_board, memory_order_relaxed);
 		if (board == XC_NO_BOARD)
@@ -432,7 +440,7 @@ xc_slot_withdraw(struct xc_cpu *xc, struct xc_slot *slot, uint64_t ticket)
 	return withdrawn;
 }
 
-/* --- looking --------------------------------------------------------------------------------------------- */
+/* --- looking ---------------------------------------------------------------------------------- */
 
 struct xc_slot *
 xc_slot_lookup(uint64_t ticket, struct xc_cpu **sender)
@@ -452,7 +460,8 @@ int
 xc_slot_result(const struct xc_slot *slot, uint64_t ticket)
 {
 	uint64_t generation = xc_ticket_generation(ticket);
-	/* Acquire: pairs with xc_slot_retire().  Sequentially consistent: a waiter has set s_waited before. */
+	/* Acquire: pairs with xc_slot_retire().  Sequentially consistent: a waiter has set s_waited
+	 * before. */
 	uint64_t state = atomic_load_explicit(&slot->s_state, memory_order_seq_cst);
 
 	if (generation == 0 || generation > xc_state_generation(state))

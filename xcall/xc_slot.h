@@ -17,7 +17,8 @@
 
 struct xc_cpu;
 
-/* A group of a call whose targets are in several: a line each, so that none is written by more CPUs than that. */
+/* A group of a call whose targets are in several: a line each, so that none is written by more CPUs
+ * than that. */
 struct xc_board_group {
 	struct xc_group b_group;
 } __attribute__((aligned(CACHE_LINE_BYTES)));
@@ -39,7 +40,8 @@ struct xc_slot {
 	_Atomic bool s_cancels;    /* a: somebody cancels, or did */
 } __attribute__((aligned(CACHE_LINE_BYTES)));
 
-/* What posts are counted against, so that no class shuts another one out, and how many of each may be live. */
+/* What posts are counted against, so that no class shuts another one out, and how many of each may
+ * be live. */
 enum xc_credit { XC_CREDIT_SLEEP, XC_CREDIT_HARD, XC_CREDIT_NMI, XC_CREDITS };
 #define XC_ROOM_SLEEP 40
 #define XC_ROOM_HARD 16
@@ -47,22 +49,25 @@ enum xc_credit { XC_CREDIT_SLEEP, XC_CREDIT_HARD, XC_CREDIT_NMI, XC_CREDITS };
 enum xc_credit xc_slot_credit(enum xc_level level);
 
 void xc_slot_init_cpu(struct xc_cpu *);
-/* Room for a call of that level, for targets in more than one group or not; NULL when there is none.  In a post. */
+/* Room for a call of that level, for targets in more than one group or not; NULL when there is
+ * none.  In a post. */
 struct xc_slot *xc_slot_take(struct xc_cpu *, enum xc_level, bool wide);
 /* Whether xc_slot_take() would find some.  Sequentially consistent: pairs with xc_slot_retire(). */
 bool xc_slot_room(const struct xc_cpu *, enum xc_level, bool wide);
-/* Adds targets of the group that begins at `base`; a call of one group has one such.  In a post, before publish. */
+/* Adds targets of the group that begins at `base`; a call of one group has one such.  In a post,
+ * before publish. */
 void xc_slot_target(struct xc_cpu *, struct xc_slot *, unsigned base, uint32_t mask);
 /* Makes the call live and gives its ticket.  In a post. */
 uint64_t xc_slot_publish(struct xc_cpu *, struct xc_slot *, enum xc_level);
 
-/* The oldest call of the sender, of that level and posted not after `bound`, that `cpu` has not begun; NULL: none.
- * *order is its place, *more says that there is another one. */
+/* The oldest call of the sender, of that level and posted not after `bound`, that `cpu` has not
+ * begun; NULL: none.  *order is its place, *more says that there is another one. */
 struct xc_slot *xc_slot_find(struct xc_cpu *sender, enum xc_level, unsigned cpu, uint64_t bound,
     uint64_t *order, bool *more, uint64_t *state);
 /* Begins what was found; false: it was withdrawn meanwhile. */
 bool xc_slot_claim(struct xc_cpu *sender, struct xc_slot *, uint64_t state, unsigned cpu);
-/* `cpu` has returned from it.  The last one ends the call and wakes all who wait.  Context of the level. */
+/* `cpu` has returned from it.  The last one ends the call and wakes all who wait.  Context of the
+ * level. */
 void xc_slot_finish(struct xc_cpu *sender, struct xc_slot *, unsigned cpu);
 /* Withdraws the targets that have not begun; how many.  The call may be over when it returns. */
 unsigned xc_slot_withdraw(struct xc_cpu *, struct xc_slot *, uint64_t ticket);
@@ -70,12 +75,14 @@ unsigned xc_slot_withdraw(struct xc_cpu *, struct xc_slot *, uint64_t ticket);
 /* The slot that a ticket names, and whose it is; NULL: none.  Any context. */
 struct xc_slot *xc_slot_lookup(uint64_t ticket, struct xc_cpu **sender);
 uint64_t xc_slot_ticket(const struct xc_cpu *, const struct xc_slot *, uint64_t state);
-/* EBUSY: live; 0: over; ECANCELED; EINVAL: forged.  Acquire unless live: pairs with xc_slot_retire().  Any context. */
+/* EBUSY: live; 0: over; ECANCELED; EINVAL: forged.  Acquire unless live: pairs with
+ * xc_slot_retire().  Any context. */
 int xc_slot_result(const struct xc_slot *, uint64_t ticket);
 /* Calls visit(cpu, arg) for each target that has not begun the live call.  Any context. */
 void xc_slot_foreach_todo(const struct xc_cpu *, const struct xc_slot *, uint64_t ticket,
     void (*visit)(unsigned cpu, void *arg), void *arg);
-/* The targets of one group of the live call: false when the call is over, or has none there.  Any context. */
+/* The targets of one group of the live call: false when the call is over, or has none there.  Any
+ * context. */
 bool xc_slot_group(const struct xc_cpu *, const struct xc_slot *, uint64_t ticket, unsigned group,
     uint32_t *posted, uint32_t *todo, uint32_t *unfinished);
 

@@ -3,27 +3,32 @@
  *
  * Background
  *
- * A CPU that does not answer says nothing about itself, and who waits for it knows only that it waits.  What a person
- * needs to find the fault is spread over the machine: how far the call is, what the target runs, since when, whether it
- * takes interrupts, where its program counter stands, which lock it wants and who has that.
+ * A CPU that does not answer says nothing about itself, and who waits for it knows only that it
+ * waits.  What a person needs to find the fault is spread over the machine: how far the call is,
+ * what the target runs, since when, whether it takes interrupts, where its program counter stands,
+ * which lock it wants and who has that.
  *
  * Implementation
  *
- * Every wait of xcall/ has a struct xc_stall and shows it here in each turn.  After warn_ns it reports; again when twice as
- * long has passed, then four times, and so on.  A report collects who is missing, announces the call again to those that never took it,
- * asks the first few by NMI (xc_probe.c), lets some time pass to see whether their interrupt counts move, and prints.  It
- * is made by the waiter, in its own context: a thread, or an interrupt with interrupts off.
+ * Every wait of xcall/ has a struct xc_stall and shows it here in each turn.  After warn_ns it
+ * reports; again when twice as long has passed, then four times, and so on.  A report collects who
+ * is missing, announces the call again to those that never took it, asks the first few by NMI
+ * (xc_probe.c), lets some time pass to see whether their interrupt counts move, and prints.  It is
+ * made by the waiter, in its own context: a thread, or an interrupt with interrupts off.
  *
- * The looks follow the rules that every onlooker follows (xc_look.c): they own nothing, so no lock is taken for them.  What a
- * report collects is static, since stacks are small, and belongs to whoever has set xc_stall_busy.  That is a flag to
- * try, not a lock to wait for: a waiter that finds it taken goes on waiting for its call and tries again soon.  So reports do
- * not interleave, and one that is made in an interrupt never waits for the one that it interrupted.  The owner keeps
- * its CPU meanwhile, and between its looks it serves its own hard calls if its wait does.
+ * The looks follow the rules that every onlooker follows (xc_look.c): they own nothing, so no lock
+ * is taken for them.  What a report collects is static, since stacks are small, and belongs to
+ * whoever has set xc_stall_busy.  That is a flag to try, not a lock to wait for: a waiter that
+ * finds it taken goes on waiting for its call and tries again soon.  So reports do not interleave,
+ * and one that is made in an interrupt never waits for the one that it interrupted.  The owner
+ * keeps its CPU meanwhile, and between its looks it serves its own hard calls if its wait does.
  *
- * Several waiters for one call would all say the same: what was reported less than half of warn_ns ago is left out.
+ * Several waiters for one call would all say the same: what was reported less than half of warn_ns
+ * ago is left out.
  *
- * An announcement sends the interrupt even where one is marked as on its way, for that may be the one that was lost; and
- * enters the sender into the inbox once more.  Both cost the target an empty look where nothing was lost.
+ * An announcement sends the interrupt even where one is marked as on its way, for that may be the
+ * one that was lost; and enters the sender into the inbox once more.  Both cost the target an empty
+ * look where nothing was lost.
  *
  * Rules for callers
  *
@@ -32,8 +37,8 @@
  *
  * Limits
  *
- * A target that stands still inside printf() holds the console, and the report with it.  The ages of calls and functions
- * compare the counters of two CPUs.
+ * A target that stands still inside printf() holds the console, and the report with it.  The ages
+ * of calls and functions compare the counters of two CPUs.
  */
 #include "xcall/xc_stall.h"
 
@@ -92,7 +97,7 @@ static struct {
 	uint64_t last_ns;
 } xc_stall_report;
 
-/* --- settings ------------------------------------------------------------------------------------------------ */
+/* --- settings --------------------------------------------------------------------------------- */
 
 uint64_t
 xc_stall_default_ns(unsigned cpus, bool hypervisor)
@@ -154,7 +159,7 @@ xc_stall_begin(struct xc_stall *stall)
 	stall->l_next_ns = xc_stall_next(stall, now);
 }
 
-/* --- collecting ---------------------------------------------------------------------------------------------- */
+/* --- collecting ------------------------------------------------------------------------------- */
 
 /* Once more, as if it had just been posted. */
 static void
@@ -251,7 +256,8 @@ xc_stall_answered(void)
 	return true;
 }
 
-/* Until the interrupts of some ticks would have been counted, and the NMIs answered; how long that was. */
+/* Until the interrupts of some ticks would have been counted, and the NMIs answered; how long that
+ * was. */
 static uint64_t
 xc_stall_pause(const struct xc_case *case_)
 {
@@ -267,7 +273,7 @@ xc_stall_pause(const struct xc_case *case_)
 	return passed;
 }
 
-/* --- printing ------------------------------------------------------------------------------------------------ */
+/* --- printing --------------------------------------------------------------------------------- */
 
 static void
 xc_stall_headline(
@@ -360,7 +366,7 @@ xc_stall_print_rest(const struct xc_case *case_)
 			: "all CPUs have finished, acknowledgement unseen");
 }
 
-/* --- reports ------------------------------------------------------------------------------------------------- */
+/* --- reports ---------------------------------------------------------------------------------- */
 
 /* Who has set xc_stall_busy. */
 static void

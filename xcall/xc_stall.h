@@ -23,9 +23,10 @@ struct xc_stall {
 void xc_stall_init(void);
 void xc_stall_begin(struct xc_stall *);
 /*
- * Reports, and does what xc_stall_config() says, when it is time; until then it costs a look at the clock.  In each turn of
- * a loop that waits, in the context of the wait, no lock of xcall's held.  Who sleeps in it wakes up by l_next_ns.
- * What is waited for: a call; room for a post of that level by the calling CPU; something that a CPU owes, in words.
+ * Reports, and does what xc_stall_config() says, when it is time; until then it costs a look at the
+ * clock.  In each turn of a loop that waits, in the context of the wait, no lock of xcall's held.
+ * Who sleeps in it wakes up by l_next_ns.  What is waited for: a call; room for a post of that
+ * level by the calling CPU; something that a CPU owes, in words.
  */
 void xc_stall_check(struct xc_stall *, const struct xc_event *);
 void xc_stall_check_room(struct xc_stall *, struct xc_cpu *self, enum xc_level);

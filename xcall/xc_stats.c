@@ -1,15 +1,17 @@
 /*
  * What is counted and timed.
  *
- * Each CPU counts what it does itself, but for the end of a call, which its last target counts with the sender.  Counts are
- * exact, and whoever has waited for a call finds it counted.  Times go into histograms with bins of powers of two, for one
- * call in xc_stats_every by its number among the posts of its sender: so all times of a broadcast are taken, or none.
+ * Each CPU counts what it does itself, but for the end of a call, which its last target counts with
+ * the sender.  Counts are exact, and whoever has waited for a call finds it counted.  Times go into
+ * histograms with bins of powers of two, for one call in xc_stats_every by its number among the
+ * posts of its sender: so all times of a broadcast are taken, or none.
  *
  * Limits
  *
- * Times between two CPUs compare their cycle counters; where those differ, a time that would be negative counts as none.
- * A sender that posts in a pattern as long as xc_stats_every shows always the same part of it; choose another number then.
- * A call that was withdrawn counts as complete when that is done.
+ * Times between two CPUs compare their cycle counters; where those differ, a time that would be
+ * negative counts as none.  A sender that posts in a pattern as long as xc_stats_every shows always
+ * the same part of it; choose another number then.  A call that was withdrawn counts as complete
+ * when that is done.
  */
 #include "xcall/xc_stats.h"
 

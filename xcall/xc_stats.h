@@ -16,7 +16,8 @@ struct xc_slot;
 
 void xc_stats_init(void);
 void xc_stats_init_cpu(struct xc_cpu *);
-/* A call was posted; a post found no room; a wait was due for a report, or announced a call again: by this CPU. */
+/* A call was posted; a post found no room; a wait was due for a report, or announced a call again:
+ * by this CPU. */
 void xc_stats_post(struct xc_cpu *self, enum xc_level);
 void xc_stats_full(struct xc_cpu *self, enum xc_level);
 void xc_stats_stall(struct xc_cpu *self, bool resent);

@@ -1,9 +1,10 @@
 /*
  * Looking at cross calls: one call, its targets, all that a CPU has posted and runs.
  *
- * Nothing is locked and nothing is stored (xc_look.c), so a debugger may ask in an NMI that struck anywhere.  What a
- * call's words say counts only if the call is still live when they have been read; one that ended meanwhile
- * is complete.  The words of a call to many CPUs are read one after the other: each group is of one moment.
+ * Nothing is locked and nothing is stored (xc_look.c), so a debugger may ask in an NMI that struck
+ * anywhere.  What a call's words say counts only if the call is still live when they have been
+ * read; one that ended meanwhile is complete.  The words of a call to many CPUs are read one after
+ * the other: each group is of one moment.
  */
 #include "xcall/xc_status.h"
 
@@ -13,7 +14,7 @@
 #include "xcall/xc_look.h"
 #include "xcall/xc_post.h"
 
-/* --- one call ------------------------------------------------------------------------------------------------- */
+/* --- one call --------------------------------------------------------------------------------- */
 
 /* EBUSY: live, and the event is filled in; else what the wait would return. */
 static int
@@ -69,7 +70,7 @@ xc_status_flags(enum xc_level level)
 int
 xc_status(uint64_t where, struct xc_status *status)
 {
-	struct xc_event event;
+	struct xc_event event = { .e_slot = NULL };
 	struct xc_view view;
 	uint64_t now;
 	int result = xc_status_event(where, &event);
@@ -105,7 +106,7 @@ xc_status_zero(struct cpuset *set)
 int
 xc_status_sets(uint64_t where, struct cpuset *posted, struct cpuset *begun, struct cpuset *finished)
 {
-	struct xc_event event;
+	struct xc_event event = { .e_slot = NULL };
 	uint32_t all, todo, unfinished;
 	int result = xc_status_event(where, &event);
 
@@ -130,7 +131,7 @@ xc_status_sets(uint64_t where, struct cpuset *posted, struct cpuset *begun, stru
 	return 0;
 }
 
-/* --- a CPU ---------------------------------------------------------------------------------------------------- */
+/* --- a CPU ------------------------------------------------------------------------------------ */
 
 static void
 xc_status_print(struct xc_text *text)

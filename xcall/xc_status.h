@@ -1,5 +1,6 @@
 /*
- * Looking at cross calls: one call, the figures of a CPU, everything; and what happens when a CPU does not answer.
+ * Looking at cross calls: one call, the figures of a CPU, everything; and what happens when a CPU
+ * does not answer.
  */
 #ifndef XCALL_XC_STATUS_H
 #define XCALL_XC_STATUS_H
@@ -41,7 +42,8 @@ struct xc_stats {
 	struct xc_histogram complete[XC_CLASSES]; /* post to complete, of calls posted here */
 };
 
-/* 0; EINVAL for a forged ticket; the errno of an error ticket.  A stale one is complete.  Any context. */
+/* 0; EINVAL for a forged ticket; the errno of an error ticket.  A stale one is complete.  Any
+ * context. */
 int xc_status(uint64_t where, struct xc_status *) __attribute__((warn_unused_result));
 /* Which targets; any may be NULL; all are empty for a complete call.  As xc_status(). */
 int xc_status_sets(uint64_t where, struct cpuset *posted, struct cpuset *begun,
@@ -54,10 +56,11 @@ void xc_stats_sample(unsigned every);
 void xc_dump(const struct cpu_info *);
 
 /*
- * After warn_ns (0: never) a wait says what it waits for: call, function, sender, age, and for each missing CPU how far it
- * is, whether it takes interrupts, which lock it spins for; later with growing gaps.  After panic_ns (0: never) it panics.
- * `resend`: a call that was never taken is announced again.  `nmi`: a missing CPU is asked for its backtrace, once a
- * stall.  By default 5 s (60 s for more than 16 CPUs under a hypervisor), never, yes, yes.  For waits that begin later.
+ * After warn_ns (0: never) a wait says what it waits for: call, function, sender, age, and for each
+ * missing CPU how far it is, whether it takes interrupts, which lock it spins for; later with
+ * growing gaps.  After panic_ns (0: never) it panics.  `resend`: a call that was never taken is
+ * announced again.  `nmi`: a missing CPU is asked for its backtrace, once a stall.  By default 5 s
+ * (60 s for more than 16 CPUs under a hypervisor), never, yes, yes.  For waits that begin later.
  * Any context.
  */
 void xc_stall_config(uint64_t warn_ns, uint64_t panic_ns, bool resend, bool nmi);

@@ -3,33 +3,38 @@
  *
  * Background
  *
- * A low-priority call runs in a thread bound to its target, which may block briefly on mutexes.  Such a function
- * may also post and wait itself.  Then two CPUs that call each other would wait for ever, each for a thread
- * that is busy waiting: so xcall/N goes on serving while a function that it runs waits.
+ * A low-priority call runs in a thread bound to its target, which may block briefly on mutexes.
+ * Such a function may also post and wait itself.  Then two CPUs that call each other would wait for
+ * ever, each for a thread that is busy waiting: so xcall/N goes on serving while a function that it
+ * runs waits.
  *
  * Implementation
  *
- * Who posts does not wake xcall/N: the interrupt does, on its own CPU, under x_inbox_lock.  xcall/N looks into
- * its inbox under that lock before it sleeps, and what it did not see was published later, with an interrupt that still
- * comes.  The same lock orders its own waits: the end of a call changes the slot, then wakes it.
+ * Who posts does not wake xcall/N: the interrupt does, on its own CPU, under x_inbox_lock.  xcall/N
+ * looks into its inbox under that lock before it sleeps, and what it did not see was published
+ * later, with an interrupt that still comes.  The same lock orders its own waits: the end of a call
+ * changes the slot, then wakes it.
  *
- * Functions nest on the stack of xcall/N, x_stack[XC_LEVEL_LOW], lowest first.  xc_thread_wait() serves while fewer than
- * XC_DEPTH_MAX are there, then sleeps unserved.  Every level but the top one is in a wait, and holds no mutex.
+ * Functions nest on the stack of xcall/N, x_stack[XC_LEVEL_LOW], lowest first.  xc_thread_wait()
+ * serves while fewer than XC_DEPTH_MAX are there, then sleeps unserved.  Every level but the top
+ * one is in a wait, and holds no mutex.
  *
- * Other threads sleep on a condition variable of the sender's, which the calls of some slots share, under x_wait_lock.  They
- * have asked for the wake-up before (xc_event_want); the last look at the call is under the lock that the end of the
- * call takes to wake them.
+ * Other threads sleep on a condition variable of the sender's, which the calls of some slots share,
+ * under x_wait_lock.  They have asked for the wake-up before (xc_event_want); the last look at the
+ * call is under the lock that the end of the call takes to wake them.
  *
  * Rules for callers
  *
  *  - A function owns its CPU against other low-priority functions, except where it itself waits.
- *  - A function whose wait was served returns only after what was served has: waits end last in, first out.
+ *  - A function whose wait was served returns only after what was served has: waits end last in,
+ *    first out.
  *
  * Limits
  *
- * At the bound of the depth a wait for a call to the own CPU cannot end; xc_chain.c reports it.  Rejected: a
- * second thread a CPU, for which two functions would run at once on one CPU; serving in the waits of other
- * threads, which would run strangers' functions at their priority and under their mutexes.
+ * At the bound of the depth a wait for a call to the own CPU cannot end; xc_chain.c reports it.
+ * Rejected: a second thread a CPU, for which two functions would run at once on one CPU; serving in
+ * the waits of other threads, which would run strangers' functions at their priority and under
+ * their mutexes.
  */
 #include "xcall/xc_thread.h"
 
@@ -66,7 +71,7 @@ xc_thread_serve(struct xc_cpu *xc)
 	return true;
 }
 
-/* --- xcall/N waits ------------------------------------------------------------------------------------------ */
+/* --- xcall/N waits ---------------------------------------------------------------------------- */
 
 /* Whether what it waits for is there: the end of a call, or without one room for a post. */
 static bool
@@ -76,7 +81,8 @@ xc_thread_ready(const struct xc_cpu *xc, const struct xc_event *event)
 			     : xc_slot_room(xc, XC_LEVEL_LOW, true);
 }
 
-/* Sleeps until something has changed or a time has come, unless what it waits for is there or it has calls to serve. */
+/* Sleeps until something has changed or a time has come, unless what it waits for is there or it
+ * has calls to serve. */
 static void
 xc_thread_doze(struct xc_cpu *xc, const struct xc_event *event, uint64_t until_ns, bool serve)
 {
@@ -161,15 +167,15 @@ xc_thread_wait_slot(struct xc_cpu *xc)
 	/* A function below on this stack may wish the same; its wish outlives this one. */
 	bool before = atomic_exchange_explicit(&xc->x_server_wants, true, memory_order_relaxed);
 
-	/* Sequentially consistent: pairs with xc_slot_retire().  Either that sees the wish, or xc_thread_ready() sees
-	 * the room. */
+	/* Sequentially consistent: pairs with xc_slot_retire().  Either that sees the wish, or
+	 * xc_thread_ready() sees the room. */
 	atomic_fetch_add_explicit(&xc->x_wanted, 1, memory_order_seq_cst);
 	xc_thread_serve_until(xc, NULL, XC_FOREVER);
 	atomic_fetch_sub_explicit(&xc->x_wanted, 1, memory_order_relaxed);
 	atomic_store_explicit(&xc->x_server_wants, before, memory_order_relaxed);
 }
 
-/* --- other threads wait ------------------------------------------------------------------------------------ */
+/* --- other threads wait ----------------------------------------------------------------------- */
 
 /* Until the call is over or a time has come. */
 static void
@@ -258,7 +264,7 @@ xc_thread_wake_posters(struct xc_cpu *sender)
 	mutex_exit(&sender->x_wait_lock);
 }
 
-/* --- the thread ---------------------------------------------------------------------------------------------- */
+/* --- the thread ------------------------------------------------------------------------------- */
 
 static void
 xc_thread_main(void *arg)

@@ -2,8 +2,9 @@
  * Levels, tickets, and the word that says where a slot's life stands.  Pure code.
  *
  * s_state:	generation << 5 | level << 2 | cancelled << 1 | live
- *	One word, read once, tells a live ticket from a stale and from a forged one, and where the call runs.  It only
- *	grows: `over` of a generation is told from its `live` by a flag, and the next generation is larger.
+ *	One word, read once, tells a live ticket from a stale and from a forged one, and where the
+ *	call runs.  It only grows: `over` of a generation is told from its `live` by a flag, and the
+ *	next generation is larger.
  */
 #ifndef XCALL_XC_TICKET_H
 #define XCALL_XC_TICKET_H

@@ -3,17 +3,19 @@
  *
  * Background
  *
- * Who waits may hold up the very call it waits for: with interrupts off it keeps the vector pending by which another CPU,
- * perhaps in the same position, asks it for something.
+ * Who waits may hold up the very call it waits for: with interrupts off it keeps the vector pending
+ * by which another CPU, perhaps in the same position, asks it for something.
  *
  * Implementation
  *
- * A wait for a hard call spins, and serves the CPU's own hard calls between its looks (xc_intr_poll).  A wait for an NMI call
- * only spins: NMIs come through by themselves, and its caller may hold a spinlock that a served function wants.
- * A wait for a call of low or soft priority looks a few times and then sleeps (xc_thread.c).
+ * A wait for a hard call spins, and serves the CPU's own hard calls between its looks
+ * (xc_intr_poll).  A wait for an NMI call only spins: NMIs come through by themselves, and its
+ * caller may hold a spinlock that a served function wants.  A wait for a call of low or soft
+ * priority looks a few times and then sleeps (xc_thread.c).
  *
- * Where a call runs, and thus who may wait for it, is told by its slot while the ticket is the slot's latest; of a
- * ticket that is older nothing is known but that it is complete, and so its wait is allowed anywhere.
+ * Where a call runs, and thus who may wait for it, is told by its slot while the ticket is the
+ * slot's latest; of a ticket that is older nothing is known but that it is complete, and so its
+ * wait is allowed anywhere.
  *
  * Limits
  *
@@ -29,7 +31,8 @@
 #include "xcall/xc_stall.h"
 #include "xcall/xc_thread.h"
 
-/* A wait looks that often before it sleeps: some microseconds, about what a sleep and a wake-up cost. */
+/* A wait looks that often before it sleeps: some microseconds, about what a sleep and a wake-up
+ * cost. */
 #define XC_SPINS 64
 
 static struct evcnt xc_error_ev;
@@ -40,9 +43,10 @@ xc_wait_init(void)
 	evcnt_attach_dynamic(&xc_error_ev, EVCNT_TYPE_MISC, NULL, "crosscall", "error waited for");
 }
 
-/* --- events --------------------------------------------------------------------------------------------------- */
+/* --- events ----------------------------------------------------------------------------------- */
 
-/* What is known of a ticket while it is its slot's latest; false: it is stale, or was never issued. */
+/* What is known of a ticket while it is its slot's latest; false: it is stale, or was never
+ * issued. */
 static bool
 xc_event_of_ticket(struct xc_event *event, uint64_t ticket)
 {
@@ -89,7 +93,7 @@ xc_event_want(const struct xc_event *event)
 	return xc_event_result(event) == EBUSY;
 }
 
-/* --- waits ---------------------------------------------------------------------------------------------------- */
+/* --- waits ------------------------------------------------------------------------------------ */
 
 void
 xc_wait_assert(const char *who, enum xc_level level)
@@ -216,7 +220,8 @@ xc_wait_until(uint64_t where, uint64_t deadline_ns, const char *who)
 {
 	struct xc_event event;
 
-	/* Of a stale ticket nothing says of which level it was; nor is there anything to wait for. */
+	/* Of a stale ticket nothing says of which level it was; nor is there anything to wait
+	 * for. */
 	return xc_event_of_ticket(&event, where) ? xc_event_wait(&event, deadline_ns, who)
 						 : xc_ticket_result(where);
 }

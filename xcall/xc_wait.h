@@ -20,9 +20,11 @@ struct xc_event {
 	enum xc_level e_level;
 };
 
-/* EBUSY: live; else what the wait returns.  Acquire: pairs with the end of the call.  Any context. */
+/* EBUSY: live; else what the wait returns.  Acquire: pairs with the end of the call.  Any
+ * context. */
 int xc_event_result(const struct xc_event *);
-/* Asks for a wake-up; false when it is over.  Sequentially consistent: pairs with the end of the call. */
+/* Asks for a wake-up; false when it is over.  Sequentially consistent: pairs with the end of the
+ * call. */
 bool xc_event_want(const struct xc_event *);
 /* The wait of that level, until the deadline (clock_ns(), XC_FOREVER); 0, ECANCELED, ETIMEDOUT. */
 int xc_event_wait(const struct xc_event *, uint64_t deadline_ns, const char *who);

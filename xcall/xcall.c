@@ -3,8 +3,8 @@
  *
  * Background
  *
- * Some state belongs to one CPU: its local timer, its translations, data that it alone writes.  Whoever
- * wants it changed has to have a function run over there.
+ * Some state belongs to one CPU: its local timer, its translations, data that it alone writes.
+ * Whoever wants it changed has to have a function run over there.
  *
  * Implementation
  *
@@ -15,20 +15,23 @@
  *	xc_slot_publish()	makes it live and gives it its ticket
  *	xc_inbox_add_sender()	enters the sender into the target's inbox (xc_inbox.c)
  *	xc_intr_notify()	sends an interrupt, unless one is on its way (xc_intr.c)
- *	xc_intr_handler()	the target's interrupt: serves, schedules, or wakes xcall/N (xc_thread.c)
+ *	xc_intr_handler()	the target's interrupt: serves or schedules (xc_thread.c)
  *	xc_inbox_next()		begins the call whose turn it is
  *	xc_run_job()		runs it and checks it on its way out (xc_run.c)
  *	xc_slot_finish()	the last target ends the call and wakes who waits
  *	xc_wait()		sees the end of this very call (xc_wait.c)
  *
- * No lock is taken on the way from the post to the interrupt, none is global, and nothing allocates.
+ * No lock is taken on the way from the post to the interrupt, none is global, and nothing
+ * allocates.
  *
- * A post is one section with interrupts off, from the look at who is a target to the notification of the last one.  So the
- * posts of a CPU are made one at a time, and on its way out a CPU knows that every post which still took it for a target
- * is over once all others have taken an interrupt (xc_cpu.c).  A function may spin until its fellows on the
- * other CPUs have begun: nobody takes the sender's CPU away between telling two of them.
+ * A post is one section with interrupts off, from the look at who is a target to the notification
+ * of the last one.  So the posts of a CPU are made one at a time, and on its way out a CPU knows
+ * that every post which still took it for a target is over once all others have taken an interrupt
+ * (xc_cpu.c).  A function may spin until its fellows on the other CPUs have begun: nobody takes the
+ * sender's CPU away between telling two of them.
  *
- * Which CPUs are targets: xc_cpu.c has the set.  While it is empty the machine has one CPU that runs, and calls run inline on it.
+ * Which CPUs are targets: xc_cpu.c has the set.  While it is empty the machine has one CPU that
+ * runs, and calls run inline on it.
  *
  * Rules for callers
  *
@@ -38,8 +41,9 @@
  *
  * Limits
  *
- * A call to a set fills in and notifies with interrupts off, in time linear in the CPUs.  A target that never schedules its
- * xcall/N, or keeps interrupts off for ever, is waited for; xc_stall.c says so.
+ * A call to a set fills in and notifies with interrupts off, in time linear in the CPUs.  A target
+ * that never schedules its xcall/N, or keeps interrupts off for ever, is waited for; xc_stall.c
+ * says so.
  */
 #include "xcall/xcall.h"
 
@@ -85,7 +89,7 @@ xc_encode_ipl(int ipl)
 	}
 }
 
-/* --- what a post may be ----------------------------------------------------------------------------------- */
+/* --- what a post may be ----------------------------------------------------------------------- */
 
 enum xc_level
 xc_post_level(const char *who, unsigned flags)
@@ -112,7 +116,8 @@ xc_post_assert(const char *who, unsigned flags, xcfunc_t func)
 	return xc_post_level(who, flags);
 }
 
-/* Before the other CPUs are up: in the context that was asked for as far as one CPU without interrupts from others has it. */
+/* Before the other CPUs are up: in the context that was asked for as far as one CPU without
+ * interrupts from others has it. */
 void
 xc_post_early(enum xc_level level, xcfunc_t func, void *arg1, void *arg2)
 {
@@ -145,7 +150,7 @@ xc_post_notify(
 		xc_intr_notify(self, target, level, intr);
 }
 
-/* --- posts ------------------------------------------------------------------------------------------------ */
+/* --- posts ------------------------------------------------------------------------------------ */
 
 /* A post on its way. */
 struct xc_post {
@@ -156,8 +161,8 @@ struct xc_post {
 	struct xc_cpu *p_self;
 };
 
-/* A slot with the call in it; NULL: no room, and try again when true is returned, with interrupts as `intr` says and on again
- * meanwhile. */
+/* A slot with the call in it; NULL: no room, and try again when true is returned, with interrupts
+ * as `intr` says and on again meanwhile. */
 static struct xc_slot *
 xc_post_take(const struct xc_post *post, bool wide)
 {
@@ -174,7 +179,8 @@ xc_post_take(const struct xc_post *post, bool wide)
 	return slot;
 }
 
-/* No room: waits for some, if the caller may; false: it may not.  Interrupts as they were before the post. */
+/* No room: waits for some, if the caller may; false: it may not.  Interrupts as they were before
+ * the post. */
 static bool
 xc_post_wait(const struct xc_post *post, bool wide, struct xc_stall *stall)
 {
@@ -323,7 +329,7 @@ xc_post_set(const struct xc_post *post, const struct cpuset *set)
 	return ticket;
 }
 
-/* --- the calls -------------------------------------------------------------------------------------------- */
+/* --- the calls -------------------------------------------------------------------------------- */
 
 uint64_t
 xc_unicast(unsigned flags, xcfunc_t func, void *arg1, void *arg2, struct cpu_info *ci)

@@ -3,48 +3,53 @@
  *
  * Background
  *
- *	A CPU that leaves must leave nothing behind: no thread that waits to run, no cross call that was posted and not
- *	run, no interrupt, no timer.  Threads never change their CPU, so one that has business there keeps it
- *	online; only service threads, which have none but the CPU's own, stay with a CPU that does not run.
+ *	A CPU that leaves must leave nothing behind: no thread that waits to run, no cross call that
+ *	was posted and not run, no interrupt, no timer.  Threads never change their CPU, so one that
+ *	has business there keeps it online; only service threads, which have none but the CPU's own,
+ *	stay with a CPU that does not run.
  *
  * Implementation
  *
- *	The thread hotplug/N, made for the purpose and bound to the CPU, leads it out and in again.  It stands just below
- *	xcall/N, so that no other service thread of that CPU delays it, and what it waits for in
- *	xc_cpu_dying() runs before it.
+ *	The thread hotplug/N, made for the purpose and bound to the CPU, leads it out and in again.
+ *	It stands just below xcall/N, so that no other service thread of that CPU delays it, and
+ *	what it waits for in xc_cpu_dying() runs before it.
  *
  *		cpu_setstate(offline)		hotplug/N
  *		makes it			closes the CPU to new threads, or finds one: REFUSED
- *						stops being a target, runs what was posted: xc_cpu_dying()
- *		waits				sched_leave(): the timer stops; LEAVING; sleeps for BACK
+ *						stops being a target, runs what was posted:
+ *						xc_cpu_dying()
+ *		waits				sched_leave(): the timer stops; LEAVING; sleeps
  *		waits for !cpu_online()
  *						idle/N: nothing is ready, parks the CPU
  *
  *		cpu_setstate(online)
  *		machine_cpu_restart()		idle/N: begins anew, as at boot
  *		BACK				wakes up
- *		waits				is a target again: xc_cpu_online(), tlb_flush(); opens the CPU to threads;
- *						UP; ends
+ *		waits				is a target again: xc_cpu_online(), tlb_flush();
+ *						opens the CPU to threads; UP; ends
  *		joins it
  *
  *	So the way back needs no memory and cannot be refused for the lack of it.
  *
- *	The order on the way out: closed to threads first, since each step from there waits for something that then can only
- *	become less.  Cross calls may have been posted until xc_cpu_dying() cleared the CPU's bit, and they make service
- *	threads ready; what is ready runs before the idle thread looks whether it may park.  After that nobody
- *	interrupts the CPU: calls do not see it as a target, the scheduler sends nothing to a CPU without a current
- *	thread.  What a remote CPU makes ready there from then on (by signalling a service thread, say) waits.
+ *	The order on the way out: closed to threads first, since each step from there waits for
+ *	something that then can only become less.  Cross calls may have been posted until
+ *	xc_cpu_dying() cleared the CPU's bit, and they make service threads ready; what is ready
+ *	runs before the idle thread looks whether it may park.  After that nobody interrupts the
+ *	CPU: calls do not see it as a target, the scheduler sends nothing to a CPU without a current
+ *	thread.  What a remote CPU makes ready there from then on (by signalling a service thread,
+ *	say) waits.
  *
- *	hotplug_lock is a spin mutex because hotplug/N must not sleep for it once the CPU leaves: an adaptive mutex
- *	would be handed to a thread that does not run.
+ *	hotplug_lock is a spin mutex because hotplug/N must not sleep for it once the CPU leaves: an
+ *	adaptive mutex would be handed to a thread that does not run.
  *
- * Rejected: a permanent thread a CPU (255 stacks for something that is rare); parking in hotplug/N instead of the idle thread
- * (its stack would have to be reset under it, and the idle thread could not be current when the CPU comes back);
- * moving the threads away (they are bound for life).
+ * Rejected: a permanent thread a CPU (255 stacks for something that is rare); parking in hotplug/N
+ * instead of the idle thread (its stack would have to be reset under it, and the idle thread could
+ * not be current when the CPU comes back); moving the threads away (they are bound for life).
  *
  * Rules for callers
  *
- *	A service thread with a deadline in its sleep would miss it: sched.c asserts that there is none.
+ *	A service thread with a deadline in its sleep would miss it: sched.c asserts that there is
+ *	none.
  *
  * Limits
  *
@@ -65,11 +70,12 @@
 #include "kernel/printf.h"
 #include "kernel/sched.h"
 #include "kernel/string.h"
-#include "xcall/xcall.h"
+#include "xcall/xc_cpu.h"
 
 #define HOTPLUG_PRI (PRI_XCALL - 1)
 
-/* From the last word of hotplug/N to the parked CPU some instructions are left, and what service threads still do. */
+/* From the last word of hotplug/N to the parked CPU some instructions are left, and what service
+ * threads still do. */
 #define HOTPLUG_LEAVE_NS 30000000000ull
 #define HOTPLUG_POLL_NS 200000ull
 
@@ -117,7 +123,7 @@ hotplug_init(void)
 	}
 }
 
-/* --- hotplug/N -------------------------------------------------------------------------------------------- */
+/* --- hotplug/N -------------------------------------------------------------------------------- */
 
 static void
 hotplug_set_locked(struct hotplug *h, enum hotplug_state state)
@@ -168,7 +174,7 @@ hotplug_thread(void *arg)
 	mutex_exit(&hotplug_lock);
 }
 
-/* --- who asks for it ------------------------------------------------------------------------------------ */
+/* --- who asks for it -------------------------------------------------------------------------- */
 
 /* Waits until hotplug/N has left that state. */
 static enum hotplug_state

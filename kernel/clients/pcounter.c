@@ -1,9 +1,10 @@
 /*
  * Counters of each CPU.
  *
- * A CPU adds with interrupts off and no locked instruction, since nobody else writes its count.  That is why only it
- * can set it to zero: a hard call, which cannot fall between its load and its store.  The count of a CPU that is
- * offline can be read by anybody, but not set: the CPU may come back at any moment.
+ * A CPU adds with interrupts off and no locked instruction, since nobody else writes its count.
+ * That is why only it can set it to zero: a hard call, which cannot fall between its load and its
+ * store.  The count of a CPU that is offline can be read by anybody, but not set: the CPU may come
+ * back at any moment.
  */
 #include "kernel/clients/pcounter.h"
 

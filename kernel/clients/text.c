@@ -1,13 +1,13 @@
 /*
  * Changing kernel code while it runs.
  *
- * Background.  A CPU may have fetched and decoded instructions long before it executes them.  Code that one CPU writes and
- * another one executes must not be executed until it is whole, and then only after the executing CPU has serialised
- * (SDM vol. 3, 9.1.3, cross-modifying code).
+ * Background.  A CPU may have fetched and decoded instructions long before it executes them.  Code
+ * that one CPU writes and another one executes must not be executed until it is whole, and then
+ * only after the executing CPU has serialised (SDM vol. 3, 9.1.3, cross-modifying code).
  *
- * Implementation.  A rendezvous of all CPUs: the machine stands still, interrupts off everywhere.  In its second
- * phase the caller's CPU writes, while the others have nothing to do and wait for the third; there each of them, and it itself,
- * serialises before it goes on:
+ * Implementation.  A rendezvous of all CPUs: the machine stands still, interrupts off everywhere.
+ * In its second phase the caller's CPU writes, while the others have nothing to do and wait for the
+ * third; there each of them, and it itself, serialises before it goes on:
  *
  *	the caller's CPU		every other
  *	all have come			all have come
@@ -15,11 +15,12 @@
  *	the next phase			the next phase
  *	serialises			serialises
  *
- * Rejected: xc_stop_machine() for the writing alone.  The others would go on afterwards with what they have fetched, and rely on
- * the interrupt's return to serialise (it does: SDM vol. 3, 9.3).
+ * Rejected: xc_stop_machine() for the writing alone.  The others would go on afterwards with what
+ * they have fetched, and rely on the interrupt's return to serialise (it does: SDM vol. 3, 9.3).
  *
- * Limits.  An NMI may come on any CPU at any time: its handlers must not be patched.  A CPU on its way out or in is no member: the
- * rule is in the header.  An emulator that looks for changed code by itself does not show a missing serialisation.
+ * Limits.  An NMI may come on any CPU at any time: its handlers must not be patched.  A CPU on its
+ * way out or in is no member: the rule is in the header.  An emulator that looks for changed code
+ * by itself does not show a missing serialisation.
  */
 #include "kernel/clients/text.h"
 

@@ -1,13 +1,14 @@
 /*
  * Timers and callouts of other CPUs.
  *
- * A local timer can be programmed by its own CPU only, and a callout comes to the list of the CPU that schedules it.  So both are cross
- * calls.  Hard ones: the work is short, is done with interrupts off anyway, takes no lock but a list's, and must not
- * wait until a busy CPU gets to a thread.  At low priority each target would switch to its xcall/N and back, which costs more
- * than what it is to do; and the caller could not be in an interrupt.
+ * A local timer can be programmed by its own CPU only, and a callout comes to the list of the CPU
+ * that schedules it.  So both are cross calls.  Hard ones: the work is short, is done with
+ * interrupts off anyway, takes no lock but a list's, and must not wait until a busy CPU gets to a
+ * thread.  At low priority each target would switch to its xcall/N and back, which costs more than
+ * what it is to do; and the caller could not be in an interrupt.
  *
- * What all targets share they only read: a word that each of them wrote would make a set of many CPUs queue for its cache line.  A
- * refusal is written, but is rare.
+ * What all targets share they only read: a word that each of them wrote would make a set of many
+ * CPUs queue for its cache line.  A refusal is written, but is rare.
  */
 #include "kernel/clients/timers.h"
 
@@ -51,7 +52,8 @@ timers_post(xcfunc_t func, void *arg1, void *arg2, const struct cpuset *set)
 			   : xc_multicast(XC_HARD, func, arg1, arg2, set);
 }
 
-/* An error ticket is the caller's to know, and none that was lost: it is not waited for, which would log it. */
+/* An error ticket is the caller's to know, and none that was lost: it is not waited for, which
+ * would log it. */
 static int
 timers_wait(uint64_t where)
 {
@@ -86,7 +88,7 @@ timer_set_on(struct cpu_info *ci, enum timer_mode mode, uint64_t hz)
 	return error != 0 ? error : atomic_load_explicit(&request.error, memory_order_relaxed);
 }
 
-/* --- callouts ------------------------------------------------------------------------------------------- */
+/* --- callouts --------------------------------------------------------------------------------- */
 
 /* What is left of the time, which the way here has used a part of. */
 static uint64_t

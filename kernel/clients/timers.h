@@ -1,8 +1,10 @@
 /*
- * Timers and callouts of other CPUs: what timer_program() and callout_schedule() do on the calling CPU, by cross call.
+ * Timers and callouts of other CPUs: what timer_program() and callout_schedule() do on the calling
+ * CPU, by cross call.
  *
- * All of these return when it is done on every CPU, which takes interrupts off there for a few register writes.  CPUs of a set that are
- * not online are passed over, and EHOSTDOWN says that no CPU was online; an empty set is done.
+ * All of these return when it is done on every CPU, which takes interrupts off there for a few
+ * register writes.  CPUs of a set that are not online are passed over, and EHOSTDOWN says that no
+ * CPU was online; an empty set is done.
  *	- Context: where XC_HARD may be waited for (xcall.h).
  */
 #ifndef KERNEL_CLIENTS_TIMERS_H
@@ -17,9 +19,10 @@
 struct cpu_info;
 
 /*
- * Programs the timers of a set (NULL: every CPU).  0; EHOSTDOWN; or the error of the CPU that was first to refuse
- * (timer_program(): EINVAL, EOPNOTSUPP), while those that do not refuse are programmed.  timer_set_told() leaves in *failed who
- * refused.  One-shot and off leave a CPU without ticks: no time slices, timeouts or callouts there.
+ * Programs the timers of a set (NULL: every CPU).  0; EHOSTDOWN; or the error of the CPU that was
+ * first to refuse (timer_program(): EINVAL, EOPNOTSUPP), while those that do not refuse are
+ * programmed.  timer_set_told() leaves in *failed who refused.  One-shot and off leave a CPU
+ * without ticks: no time slices, timeouts or callouts there.
  */
 int timer_set(const struct cpuset *, enum timer_mode, uint64_t hz)
     __attribute__((warn_unused_result));

@@ -1,12 +1,13 @@
 /*
  * TLB shootdown.
  *
- * Background.  A CPU keeps translations until it is told to forget them, and only it can (SDM vol. 3, 4.10.5).  Whoever takes
- * a page away must have all CPUs do so before the page is used again.
+ * Background.  A CPU keeps translations until it is told to forget them, and only it can (SDM vol.
+ * 3, 4.10.5).  Whoever takes a page away must have all CPUs do so before the page is used again.
  *
- * Implementation.  A hard call to all others; meanwhile the caller forgets for itself.  Each target takes a copy of what it has to
- * forget, acknowledges, and only then does it.  The caller goes on with the last acknowledgement, which saves it the
- * slowest target's work, and, with many pages, most of the wait.
+ * Implementation.  A hard call to all others; meanwhile the caller forgets for itself.  Each target
+ * takes a copy of what it has to forget, acknowledges, and only then does it.  The caller goes on
+ * with the last acknowledgement, which saves it the slowest target's work, and, with many pages,
+ * most of the wait.
  *
  *	caller				target, in a hard interrupt
  *	changes the tables
@@ -15,16 +16,19 @@
  *	waiting == 0, acquire		forgets
  *	frees the page			returns
  *
- * Why that is sound here: from the acknowledgement to the last INVLPG the target executes only this function, with interrupts
- * off, and it touches nothing that was mapped there.  What the CPU reads ahead has no effect on ordinary memory.  The
- * exception would be an NMI handler; the rule is in the header.
+ * Why that is sound here: from the acknowledgement to the last INVLPG the target executes only this
+ * function, with interrupts off, and it touches nothing that was mapped there.  What the CPU reads
+ * ahead has no effect on ordinary memory.  The exception would be an NMI handler; the rule is in
+ * the header.
  *
- * A CPU that is no target of cross calls is passed over, and may have any translation that it ever had.  When it comes back it
- * forgets everything, once it is a target (tlb_flush()): what changed before is forgotten then, what changes after comes by
- * call.  INIT and the way through the trampoline have dropped its translations too, but it may have read ahead since.
+ * A CPU that is no target of cross calls is passed over, and may have any translation that it ever
+ * had.  When it comes back it forgets everything, once it is a target (tlb_flush()): what changed
+ * before is forgotten then, what changes after comes by call.  INIT and the way through the
+ * trampoline have dropped its translations too, but it may have read ahead since.
  *
- * The caller waits with its own spin, not with xc_wait(), which would wait for the functions to return.  Interrupts are on, so it
- * serves others meanwhile.  A spin that lasts goes over to xc_wait(), which reports who does not answer.
+ * The caller waits with its own spin, not with xc_wait(), which would wait for the functions to
+ * return.  Interrupts are on, so it serves others meanwhile.  A spin that lasts goes over to
+ * xc_wait(), which reports who does not answer.
  *
  * Limits.  One counter for all targets.  Many pages are all pages (kernel/x86/paging.c).
  */
@@ -39,7 +43,8 @@
 #include "xcall/xc_status.h"
 #include "xcall/xcall.h"
 
-/* Then somebody is late enough to be looked at: far more than a hard call takes, far less than a stall report waits. */
+/* Then somebody is late enough to be looked at: far more than a hard call takes, far less than a
+ * stall report waits. */
 #define TLB_SPIN_NS 10000000ull
 
 /* On the caller's stack until all have acknowledged. */

@@ -1,16 +1,18 @@
 /*
  * The main job: prove that a cross call reaches what belongs to one CPU.
  *
- * Background.  A local timer can be programmed by its own CPU only.  Three rates make the proof: the one that
- * each CPU gave itself at bring-up, a second that one broadcast gives to all, and a third that a unicast
- * each gives to every CPU for itself, no two alike.  After each, registers and intervals are judged
- * (judge.c), and each call's times are shown: posted, begun on the target (the time that the timer's setting
- * bears, which its CPU gives it just before it touches the registers), completed for the caller.
+ * Background.  A local timer can be programmed by its own CPU only.  Three rates make the proof:
+ * the one that each CPU gave itself at bring-up, a second that one broadcast gives to all, and a
+ * third that a unicast each gives to every CPU for itself, no two alike.  After each, registers and
+ * intervals are judged (judge.c), and each call's times are shown: posted, begun on the target (the
+ * time that the timer's setting bears, which its CPU gives it just before it touches the
+ * registers), completed for the caller.
  *
  * The calls are those of kernel/clients/timers.c, as any kernel would use them.
  *
- * Rules.  One thread, on the boot CPU, nothing else programming timers meanwhile.  Nothing is printed while
- * intervals are measured: a slow serial line holds interrupts off and would be what is measured.
+ * Rules.  One thread, on the boot CPU, nothing else programming timers meanwhile.  Nothing is
+ * printed while intervals are measured: a slow serial line holds interrupts off and would be what
+ * is measured.
  *
  * Limits.  Times across CPUs compare their time stamp counters, which are taken to be in step.
  */
@@ -29,15 +31,15 @@
 #include "kernel/timer.h"
 #include "kernel/x86/smp.h"
 
-/* The rate of the broadcast, unless hz=N says otherwise.  An emulator with many CPUs cannot deliver as many
- * ticks; it gets fewer. */
+/* The rate of the broadcast, unless hz=N says otherwise.  An emulator with many CPUs cannot deliver
+ * as many ticks; it gets fewer. */
 #define BRINGUP_HZ 200u
 #define BRINGUP_HZ_MANY 50u
 #define BRINGUP_MANY 16u
 /* From this many CPUs on, only the last of the three tables is printed in full. */
 #define BRINGUP_TABLE_CPUS 16u
-/* For JUDGE_MIN_INTERVALS ticks.  The slowest rate needs 16 s on its own at 1 Hz; a host that runs 255 CPUs on
- * two cores was seen to need five times what the rate says. */
+/* For JUDGE_MIN_INTERVALS ticks.  The slowest rate needs 16 s on its own at 1 Hz; a host that runs
+ * 255 CPUs on two cores was seen to need five times what the rate says. */
 #define BRINGUP_MEASURE_NS 60000000000ull
 #define BRINGUP_POLL_NS 20000000ull
 
@@ -97,7 +99,8 @@ bringup_enough(void)
 	return true;
 }
 
-/* Lets the timers run until each has shown enough of itself, then judges; returns how many are right. */
+/* Lets the timers run until each has shown enough of itself, then judges; returns how many are
+ * right. */
 static unsigned
 bringup_measure(void)
 {
@@ -119,7 +122,7 @@ bringup_measure(void)
 	return right;
 }
 
-/* --- the report ------------------------------------------------------------------------------------------ */
+/* --- the report ------------------------------------------------------------------------------- */
 
 static void
 bringup_print_row(const struct bringup_cpu *b, bool called)

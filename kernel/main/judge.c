@@ -1,16 +1,18 @@
 /*
  * The verdict on a local timer.
  *
- * Background.  An emulator, or a board in system management mode, can be late with an interrupt or merge two:
- * counting ticks over a second then accuses a timer that is programmed rightly.  And a timer that is
- * programmed wrongly must not hide behind "the host dropped some".
+ * Background.  An emulator, or a board in system management mode, can be late with an interrupt or
+ * merge two: counting ticks over a second then accuses a timer that is programmed rightly.  And a
+ * timer that is programmed wrongly must not hide behind "the host dropped some".
  *
- * Implementation.  Each sample is the time of an expiry, already freed of the handler's delay (timer.c).  Two
- * successive samples therefore lie a whole number n of periods apart, whatever was dropped.  n comes from
- * rounding; what is left over is the error, and its median is the timer's.  n - 1 ticks were missed.
- *  - A timer that is too fast shows intervals that are no whole multiple, or none at all: JUDGE_INTERVAL.
- *  - A timer that runs at 1/g of the rate shows only multiples of g: the greatest common divisor of all n tells,
- *    because drops by chance leave it at 1 over JUDGE_MIN_INTERVALS intervals.
+ * Implementation.  Each sample is the time of an expiry, already freed of the handler's delay
+ * (timer.c).  Two successive samples therefore lie a whole number n of periods apart, whatever was
+ * dropped.  n comes from rounding; what is left over is the error, and its median is the timer's.
+ * n - 1 ticks were missed.
+ *  - A timer that is too fast shows intervals that are no whole multiple, or none at all:
+ *    JUDGE_INTERVAL.
+ *  - A timer that runs at 1/g of the rate shows only multiples of g: the greatest common divisor of
+ *    all n tells, because drops by chance leave it at 1 over JUDGE_MIN_INTERVALS intervals.
  *  - Registers that differ from what the rate asks for decide before all that.
  */
 #include "kernel/main/judge.h"

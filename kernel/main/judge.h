@@ -1,6 +1,6 @@
 /*
- * Does a local timer do what was asked?  Judged from its registers and the intervals between its expiries,
- * never from a count of ticks.  Pure code: also built on the host.
+ * Does a local timer do what was asked?  Judged from its registers and the intervals between its
+ * expiries, never from a count of ticks.  Pure code: also built on the host.
  */
 #ifndef KERNEL_MAIN_JUDGE_H
 #define KERNEL_MAIN_JUDGE_H
@@ -19,8 +19,8 @@ enum judge_verdict {
 
 /* Below this many intervals nothing is said about a rate. */
 #define JUDGE_MIN_INTERVALS 16u
-/* The median interval may be off by this much: twenty times what a crystal is off, a twentieth of the step
- * between two rates that the main job tells apart. */
+/* The median interval may be off by this much: twenty times what a crystal is off, a twentieth of
+ * the step between two rates that the main job tells apart. */
 #define JUDGE_TOLERANCE_PPM 1000
 
 struct judge_result {

@@ -1,7 +1,7 @@
 /*
- * The line editor: one character in, what happened out.  Escape sequences are those of ECMA-48 (5.4: CSI, then
- * parameters, then a final byte from 0x40 to 0x7e) and SS3 with one character, as terminals send them for
- * keys.
+ * The line editor: one character in, what happened out.  Escape sequences are those of ECMA-48
+ * (5.4: CSI, then parameters, then a final byte from 0x40 to 0x7e) and SS3 with one character, as
+ * terminals send them for keys.
  */
 #include "kernel/main/lineedit.h"
 

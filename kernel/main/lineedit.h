@@ -32,8 +32,8 @@ struct lineedit {
 };
 
 void lineedit_init(struct lineedit *, void (*echo)(const char *text));
-/* Takes one received character.  After LINEEDIT_LINE or LINEEDIT_DROPPED the next one begins a new line:
- * lineedit_clear() before it. */
+/* Takes one received character.  After LINEEDIT_LINE or LINEEDIT_DROPPED the next one begins a new
+ * line: lineedit_clear() before it. */
 enum lineedit_result lineedit_input(struct lineedit *, char c);
 void lineedit_clear(struct lineedit *);
 

@@ -10,6 +10,7 @@
 #include "kernel/cmdline.h"
 #include "kernel/console.h"
 #include "kernel/cpu.h"
+#include "kernel/errno.h"
 #include "kernel/kmem.h"
 #include "kernel/kthread.h"
 #include "kernel/main/banner.h"
@@ -27,13 +28,17 @@
 #include "kernel/x86/paging.h"
 #include "kernel/x86/refclock.h"
 #include "kernel/x86/smp.h"
+#include "tests/bench/kernel/bench.h"
 #include "tests/kernel/test.h"
-#include "xcall/xcall.h"
+#include "xcall/xc_cpu.h"
 
 /* Memory below is left alone: real-mode data, the trampoline's page, firmware. */
 #define MAIN_LOW_MEMORY 0x100000ull
 /* What the first page tables map (entry.asm). */
 #define MAIN_BOOT_MAPPED 0x100000000ull
+/* Samples of a benchmark's row. */
+#define MAIN_SAMPLES 1000u
+#define MAIN_SAMPLES_MAX 100000u
 
 static struct bootinfo main_bootinfo;
 
@@ -41,7 +46,8 @@ static struct bootinfo main_bootinfo;
 void kmain(uint32_t magic, uint32_t info);
 
 /* Words of the command line that mean something; others are reported. */
-static const char *const main_words[] = { "hold", "hz", "misuse", "monitor", "test", NULL };
+static const char *const main_words[] = { "bench", "hold", "hz", "misuse", "monitor", "samples", "test",
+	NULL };
 
 /* Physical memory is where the loader left it; only what the first page tables map can be read. */
 static const void *
@@ -77,7 +83,8 @@ main_bad_word(const char *word, size_t length)
 	printf("warning: command line: \"%.*s\" is not known\n", (int)length, word);
 }
 
-/* QEMU's -append reaches only its own loader; for an ISO the words come through fw_cfg, behind the menu's. */
+/* QEMU's -append reaches only its own loader; for an ISO the words come through fw_cfg, behind the
+ * menu's. */
 static void
 main_read_cmdline(void)
 {
@@ -177,6 +184,18 @@ main_init_xcall(void)
 	hotplug_init();
 }
 
+/* As many samples a row as the performance goals ask for, unless samples=N says otherwise. */
+static bool
+main_bench(const char *rows)
+{
+	uint64_t samples = MAIN_SAMPLES;
+
+	if (cmdline_number("samples", 1, MAIN_SAMPLES_MAX, &samples) == EINVAL)
+		printf("warning: samples= takes a number from 1 to %u; %lu is used\n",
+		    MAIN_SAMPLES_MAX, samples);
+	return bench_run(rows, (unsigned)samples);
+}
+
 /* What the command line asks for; without a word, the main job. */
 static void
 main_thread(void *arg __attribute__((unused)))
@@ -188,6 +207,8 @@ main_thread(void *arg __attribute__((unused)))
 		end_report(test_misuse(words) ? BOOT_EXIT_PASS : BOOT_EXIT_FAIL);
 	if (cmdline_value("test", words, sizeof(words)))
 		end_report(test_run(words) ? BOOT_EXIT_PASS : BOOT_EXIT_FAIL);
+	if (cmdline_value("bench", words, sizeof(words)))
+		end_report(main_bench(words) ? BOOT_EXIT_PASS : BOOT_EXIT_FAIL);
 	if (cmdline_has("monitor"))
 		monitor_run();
 	end_report(bringup_run() ? BOOT_EXIT_PASS : BOOT_EXIT_FAIL);

@@ -2,8 +2,8 @@
  * The prompt: reads a line, finds the command, runs it.
  *
  * Limits: the UART is polled (uart.c says why) and keeps 16 characters.  The monitor looks every
- * MONITOR_POLL_NS, and once something came goes on looking for MONITOR_BURST_NS, so that what is typed, or
- * pasted at 115200 baud once the first character was seen, arrives whole.
+ * MONITOR_POLL_NS, and once something came goes on looking for MONITOR_BURST_NS, so that what is
+ * typed, or pasted at 115200 baud once the first character was seen, arrives whole.
  */
 #include "kernel/main/monitor.h"
 

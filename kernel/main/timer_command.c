@@ -1,8 +1,8 @@
 /*
  * The monitor's hand on the timers: what the main job does, one command at a time.
  *
- * A local timer can be programmed only by its own CPU, so this is a cross call.  One-shot is not offered: a CPU
- * without ticks wakes no sleeper, the monitor's own thread for one.
+ * A local timer can be programmed only by its own CPU, so this is a cross call.  One-shot is not
+ * offered: a CPU without ticks wakes no sleeper, the monitor's own thread for one.
  */
 #include <stdbool.h>
 
@@ -72,7 +72,8 @@ timer_command_run(struct cpu_info *ci, enum timer_mode mode, uint64_t hz)
 			timer_command_print(each);
 }
 
-/* The online CPU that a word names, NULL for "all"; false: there is none, which has been said, or EINVAL. */
+/* The online CPU that a word names, NULL for "all"; false: there is none, which has been said, or
+ * EINVAL. */
 static bool
 timer_command_cpu(const char *word, struct cpu_info **ci, int *error)
 {

@@ -1,8 +1,8 @@
 /*
  * Finding the ACPI tables: RSDP, then XSDT or RSDT, then the tables we read (ACPI 6.4, 5.2).
  *
- * A table counts only when its signature, its length and its checksum are right, and is fetched anew in
- * its whole length; what is wrong becomes a warning, and the machine goes on with less.
+ * A table counts only when its signature, its length and its checksum are right, and is fetched
+ * anew in its whole length; what is wrong becomes a warning, and the machine goes on with less.
  */
 #include "kernel/x86/acpi.h"
 
@@ -113,7 +113,8 @@ acpi_table(struct platform *pl, acpi_fetch_t fetch, uint64_t address, const char
 	return false;
 }
 
-/* The RSDP's address of the XSDT; 0 when there is none, or none that a second checksum vouches for. */
+/* The RSDP's address of the XSDT; 0 when there is none, or none that a second checksum vouches
+ * for. */
 static uint64_t
 acpi_xsdt_address(struct platform *pl, struct bytes rsdp)
 {

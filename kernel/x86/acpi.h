@@ -1,6 +1,6 @@
 /*
- * ACPI tables -> struct platform.  Pure code, no trust in a single length: also built on the host and
- * fuzzed.
+ * ACPI tables -> struct platform.  Pure code, no trust in a single length: also built on the host
+ * and fuzzed.
  */
 #ifndef KERNEL_X86_ACPI_H
 #define KERNEL_X86_ACPI_H
@@ -20,8 +20,8 @@ bool acpi_rsdp_valid(const void *rsdp, size_t bytes);
 /* Searches the BIOS areas (ACPI 6.4, 5.2.5.1): first KiB of the EBDA, 0xe0000..0xfffff; 0: none. */
 uint64_t acpi_rsdp_search(acpi_fetch_t fetch);
 /*
- * Walks RSDP -> XSDT or RSDT -> MADT, FADT (and DSDT for \_S5), HPET.  Fills *pl as far as the tables
- * are sound; true when a usable MADT named at least one enabled CPU.  *pl must be zeroed.
+ * Walks RSDP -> XSDT or RSDT -> MADT, FADT (and DSDT for \_S5), HPET.  Fills *pl as far as the
+ * tables are sound; true when a usable MADT named at least one enabled CPU.  *pl must be zeroed.
  */
 bool acpi_parse(struct platform *pl, const void *rsdp, size_t rsdp_bytes, acpi_fetch_t fetch);
 

@@ -1,5 +1,6 @@
 /*
- * The parts of the ACPI reader, among themselves: acpi.c finds the tables, madt.c and fadt.c read them.
+ * The parts of the ACPI reader, among themselves: acpi.c finds the tables, madt.c and fadt.c read
+ * them.
  */
 #ifndef KERNEL_X86_ACPI_TABLES_H
 #define KERNEL_X86_ACPI_TABLES_H

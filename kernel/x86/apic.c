@@ -3,25 +3,28 @@
  *
  * Background
  *
- *	Firmware hands over LAPICs in any state: enabled or not, local vectors open, a periodic timer still
- *	counting behind a mask, a task priority that blocks, an interrupt in service that its handler never
- *	ended, x2APIC mode on.  So every register that matters here is written, on every CPU.
+ *	Firmware hands over LAPICs in any state: enabled or not, local vectors open, a periodic
+ *	timer still counting behind a mask, a task priority that blocks, an interrupt in service
+ *	that its handler never ended, x2APIC mode on.  So every register that matters here is
+ *	written, on every CPU.
  *
  * Implementation
  *
  *	In x2APIC mode the memory-mapped registers are gone, and reading them gives garbage.  Hence
- *	IA32_APIC_BASE decides before the first access, and each further CPU is checked by the same register:
- *	the mode is a state of the CPU, not of the machine.
+ *	IA32_APIC_BASE decides before the first access, and each further CPU is checked by the same
+ *	register: the mode is a state of the CPU, not of the machine.
  *
- *	While the LAPIC is disabled by software it ignores attempts to unmask a local vector (SDM vol. 3,
- *	11.4.7.2): the spurious-vector register comes first.  A local vector is masked with a valid vector in
- *	it, because writing an illegal one is an error even when masked, and the error's own comes first, so
- *	that none is delivered meanwhile.  The error status is cleared, then the error vector opened.
+ *	While the LAPIC is disabled by software it ignores attempts to unmask a local vector (SDM
+ *	vol. 3, 11.4.7.2): the spurious-vector register comes first.  A local vector is masked with
+ *	a valid vector in it, because writing an illegal one is an error even when masked, and the
+ *	error's own comes first, so that none is delivered meanwhile.  The error status is cleared,
+ *	then the error vector opened.
  *
- *	An interrupt left in service blocks its class and all below until an EOI: one EOI for each.  One that
- *	is only requested cannot be withdrawn.  It comes when interrupts go on; every handler accepts that
- *	nothing is due, and an unclaimed vector is counted.  Rejected: opening interrupts here for a moment
- *	to get rid of them, because this CPU may have no thread to return to yet.
+ *	An interrupt left in service blocks its class and all below until an EOI: one EOI for each.
+ *	One that is only requested cannot be withdrawn.  It comes when interrupts go on; every
+ *	handler accepts that nothing is due, and an unclaimed vector is counted.  Rejected: opening
+ *	interrupts here for a moment to get rid of them, because this CPU may have no thread to
+ *	return to yet.
  */
 #include "kernel/x86/apic.h"
 
@@ -58,7 +61,8 @@
 #define APIC_INTI_POLARITY 3
 #define APIC_INTI_ACTIVE_LOW 3
 
-/* After that many errors a CPU stops reporting: a device with an illegal vector repeats for ever. */
+/* After that many errors a CPU stops reporting: a device with an illegal vector repeats for
+ * ever. */
 #define APIC_ERROR_REPORTS 8
 
 const struct apic_ops *apic;
@@ -138,8 +142,8 @@ apic_mask_local(void)
 	apic->write(APIC_REG_TIMER_INITIAL, 0);
 }
 
-/* Opens the pins that the tables say carry NMI.  An NMI is edge-triggered whatever the trigger bit says
- * (SDM vol. 3, 11.5.1), so only the polarity is taken over. */
+/* Opens the pins that the tables say carry NMI.  An NMI is edge-triggered whatever the trigger bit
+ * says (SDM vol. 3, 11.5.1), so only the polarity is taken over. */
 static void
 apic_open_nmi(const struct platform *pl, uint32_t acpi_uid)
 {
@@ -186,8 +190,8 @@ apic_errors(void)
 {
 	uint32_t errors;
 
-	/* The write makes the register show what was collected since the last write (SDM vol. 3, 11.5.3);
-	 * a second one empties what is shown. */
+	/* The write makes the register show what was collected since the last write (SDM vol. 3,
+	 * 11.5.3); a second one empties what is shown. */
 	apic->write(APIC_REG_ESR, 0);
 	errors = apic->read(APIC_REG_ESR);
 	apic->write(APIC_REG_ESR, 0);
@@ -251,8 +255,8 @@ static void
 apic_spurious_intr(
     void *arg __attribute__((unused)), struct trapframe *frame __attribute__((unused)))
 {
-	/* Raised when an interrupt was masked while being delivered (SDM vol. 3, 11.9).  Nothing is due,
-	 * and the dispatcher counts it. */
+	/* Raised when an interrupt was masked while being delivered (SDM vol. 3, 11.9).  Nothing is
+	 * due, and the dispatcher counts it. */
 }
 
 void

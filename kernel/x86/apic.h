@@ -1,9 +1,9 @@
 /*
- * The local APIC, behind operations that the xAPIC (memory-mapped) implements now and the x2APIC can
- * join.  Facts: Intel SDM vol. 3, chapter 11.
+ * The local APIC, behind operations that the xAPIC (memory-mapped) implements now and the x2APIC
+ * can join.  Facts: Intel SDM vol. 3, chapter 11.
  *
- * All functions act on the calling CPU's LAPIC and want interrupts off, or no interrupt handler that
- * uses the same register.
+ * All functions act on the calling CPU's LAPIC and want interrupts off, or no interrupt handler
+ * that uses the same register.
  */
 #ifndef KERNEL_X86_APIC_H
 #define KERNEL_X86_APIC_H
@@ -21,7 +21,8 @@ struct apic_ops {
 	uint32_t (*id)(void);
 	uint32_t (*read)(unsigned reg); /* register offset as in the xAPIC map, e.g. 0x20 */
 	void (*write)(unsigned reg, uint32_t value);
-	/* Sends an interrupt command and waits (bounded) until the LAPIC has taken it; false if not. */
+	/* Sends an interrupt command and waits (bounded) until the LAPIC has taken it; false if
+	 * not. */
 	bool (*send)(uint32_t apic_id, enum apic_delivery mode, uint8_t vector);
 };
 
@@ -70,18 +71,21 @@ enum {
 	APIC_REG_TIMER_DIVIDE = 0x3e0,
 };
 
-/* Chooses the back-end from IA32_APIC_BASE before any register access, maps the registers.  NULL, or a
- * sentence that says why this LAPIC cannot be used (none, globally disabled, left in x2APIC mode). */
+/* Chooses the back-end from IA32_APIC_BASE before any register access, maps the registers.  NULL,
+ * or a sentence that says why this LAPIC cannot be used (none, globally disabled, left in x2APIC
+ * mode). */
 const char *apic_init(const struct platform *);
-/* What is wrong with the mode of this CPU's LAPIC, compared with the boot CPU's, or NULL; touches none of its
- * registers. */
+/* What is wrong with the mode of this CPU's LAPIC, compared with the boot CPU's, or NULL; touches
+ * none of its registers. */
 const char *apic_check_cpu(void);
 /* Brings this CPU's LAPIC to the state the kernel depends on; every CPU.  Returns how many stale
- * interrupts were found: those in service are ended; those only requested arrive when interrupts go on, and
- * their handlers find nothing due.  Panics when this CPU's LAPIC is in another mode than the boot CPU's. */
+ * interrupts were found: those in service are ended; those only requested arrive when interrupts go
+ * on, and their handlers find nothing due.  Panics when this CPU's LAPIC is in another mode than
+ * the boot CPU's. */
 unsigned apic_init_cpu(const struct platform *, uint32_t acpi_uid);
-/* Silences this CPU's LAPIC: closes all local vectors, takes what is pending, and disables it by software; then it
- * accepts only NMI, SMI, INIT and STARTUP (SDM vol. 3, 11.4.7.2).  Interrupts off on entry and return. */
+/* Silences this CPU's LAPIC: closes all local vectors, takes what is pending, and disables it by
+ * software; then it accepts only NMI, SMI, INIT and STARTUP (SDM vol. 3, 11.4.7.2).  Interrupts off
+ * on entry and return. */
 void apic_silence(void);
 /* Routes the legacy controllers away: PICs remapped and masked, IMCR, all IOAPIC lines masked. */
 void apic_mask_legacy(const struct platform *);

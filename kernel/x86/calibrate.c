@@ -3,29 +3,30 @@
  *
  * Background
  *
- *	No source is right everywhere.  CPUID's leaves are absent, incomplete or another machine's.  There are
- *	PM timers at double speed, PITs without a clock, HPETs that stand still.  On an emulator the host may
- *	stop the machine at any moment, for seconds.
+ *	No source is right everywhere.  CPUID's leaves are absent, incomplete or another machine's.
+ *	There are PM timers at double speed, PITs without a clock, HPETs that stand still.  On an
+ *	emulator the host may stop the machine at any moment, for seconds.
  *
  * Implementation
  *
- *	Every counter that is there is measured (calibrate_measure.c) over several windows, whose median
- *	counts if most of them agree.  Then two counters must agree within 1 %.  If they do not, everything
- *	is measured again, for a busy host gets quiet in the end; after the last round 5 % will do, and is
- *	printed as degraded.  CPUID's claims are compared, and may break a tie between measurements; they
- *	never overrule two that agree, and are never used themselves.
+ *	Every counter that is there is measured (calibrate_measure.c) over several windows, whose
+ *	median counts if most of them agree.  Then two counters must agree within 1 %.  If they do
+ *	not, everything is measured again, for a busy host gets quiet in the end; after the last
+ *	round 5 % will do, and is printed as degraded.  CPUID's claims are compared, and may break a
+ *	tie between measurements; they never overrule two that agree, and are never used themselves.
  *
- *	Of those that agree the most trusted is taken, not an average, which would spoil the best with the
- *	worst.  The HPET comes first: it is the finest, and one register.  The PM timer is coarser, and
- *	some must be read three times.  The PIT is last: it wraps each 54.9 ms, a reading takes three port
- *	accesses, and emulators serve it late.
+ *	Of those that agree the most trusted is taken, not an average, which would spoil the best
+ *	with the worst.  The HPET comes first: it is the finest, and one register.  The PM timer is
+ *	coarser, and some must be read three times.  The PIT is last: it wraps each 54.9 ms, a
+ *	reading takes three port accesses, and emulators serve it late.
  *
- *	The LAPIC timer runs through the same windows against the TSC, so its frequency is as good as the
- *	TSC's, and costs no time of its own.
+ *	The LAPIC timer runs through the same windows against the TSC, so its frequency is as good
+ *	as the TSC's, and costs no time of its own.
  *
  * Limits
  *
- *	Where there is one counter only (QEMU's microvm: the PIT), it is believed if its windows agree.
+ *	Where there is one counter only (QEMU's microvm: the PIT), it is believed if its windows
+ *	agree.
  */
 #include "kernel/x86/calibrate.h"
 
@@ -68,8 +69,9 @@ calibrate_lapic_read(void)
 	return apic->read(APIC_REG_TIMER_CURRENT);
 }
 
-/* Masked, one-shot, undivided; at a plausible frequency it runs a second or more, far longer than the windows
- * of a round unless the host stops us: then it stands at 0, and the round is repeated. */
+/* Masked, one-shot, undivided; at a plausible frequency it runs a second or more, far longer than
+ * the windows of a round unless the host stops us: then it stands at 0, and the round is
+ * repeated. */
 static void
 calibrate_lapic_start(void)
 {
@@ -230,7 +232,8 @@ calibrate_reason(void)
 	}
 }
 
-/* One line for a measured or claimed TSC frequency; `remark` when there is none or it is the chosen one. */
+/* One line for a measured or claimed TSC frequency; `remark` when there is none or it is the chosen
+ * one. */
 static void
 calibrate_print_row(const char *name, uint64_t counter_hz, uint64_t tsc_hz, const char *remark)
 {

@@ -1,6 +1,6 @@
 /*
- * The parts of calibration: measuring (calibrate_measure.c) and choosing (calibrate_choose.c, pure code:
- * also built on the host).
+ * The parts of calibration: measuring (calibrate_measure.c) and choosing (calibrate_choose.c, pure
+ * code: also built on the host).
  */
 #ifndef KERNEL_X86_CALIBRATE_H
 #define KERNEL_X86_CALIBRATE_H
@@ -12,7 +12,8 @@
 
 #define CALIBRATE_WINDOWS 5
 
-/* The counters, the most trusted first (calibrate.c); the LAPIC timer last: its frequency is sought. */
+/* The counters, the most trusted first (calibrate.c); the LAPIC timer last: its frequency is
+ * sought. */
 enum {
 	CALIBRATE_HPET,
 	CALIBRATE_PMTIMER,
@@ -30,11 +31,12 @@ struct calibrate_counter {
 	uint64_t cycles[CALIBRATE_WINDOWS]; /* by the TSC; 0: the window is void */
 };
 
-/* Lets all counters that are there run through the windows at once; the first source that is there paces
- * them.  About 100 ms; bounded if the counters stop. */
+/* Lets all counters that are there run through the windows at once; the first source that is there
+ * paces them.  About 100 ms; bounded if the counters stop. */
 void calibrate_measure(struct calibrate_counter counters[CALIBRATE_COUNTERS]);
 
-/* The median of the values that are not 0; 0 unless a majority of all lies within half a percent of it. */
+/* The median of the values that are not 0; 0 unless a majority of all lies within half a percent of
+ * it. */
 uint64_t calibrate_steady(const uint64_t values[CALIBRATE_WINDOWS]);
 /* Whether two frequencies, none 0, differ by at most so many millionths of the second. */
 bool calibrate_agree(uint64_t hz, uint64_t reference_hz, uint64_t ppm);
@@ -52,8 +54,8 @@ enum calibrate_verdict {
 	CALIBRATE_ALONE,    /* there is one only */
 };
 
-/* Chooses among `n` measured frequencies, the most trusted first, 0 for none; `claims` may support one but
- * are never chosen.  *chosen is valid unless the verdict is NONE or DISAGREE. */
+/* Chooses among `n` measured frequencies, the most trusted first, 0 for none; `claims` may support
+ * one but are never chosen.  *chosen is valid unless the verdict is NONE or DISAGREE. */
 enum calibrate_verdict calibrate_choose(const uint64_t *measured, unsigned n,
     const uint64_t *claims, unsigned nclaims, unsigned *chosen);
 

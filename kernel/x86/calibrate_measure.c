@@ -1,11 +1,11 @@
 /*
  * Counters against the TSC.
  *
- * A reading of a counter stands between two of the TSC: the bracket.  A wide one (a system-management
- * interrupt, a host that had other things to do) says little about when the counter was read, so the
- * narrowest of several counts.  All counters are read at both ends of the same window; what happens in
- * between, however long, is harmless, unless a counter wraps.  Windows have different lengths, so that a
- * periodic disturbance does not hit all alike.
+ * A reading of a counter stands between two of the TSC: the bracket.  A wide one (a
+ * system-management interrupt, a host that had other things to do) says little about when the
+ * counter was read, so the narrowest of several counts.  All counters are read at both ends of the
+ * same window; what happens in between, however long, is harmless, unless a counter wraps.  Windows
+ * have different lengths, so that a periodic disturbance does not hit all alike.
  */
 #include <stddef.h>
 
@@ -15,15 +15,17 @@
 
 /* Readings at each end of a window. */
 #define CALIBRATE_BRACKETS 8
-/* Both brackets together may be a 200th of the window: more could hide an error of half a percent. */
+/* Both brackets together may be a 200th of the window: more could hide an error of half a
+ * percent. */
 #define CALIBRATE_BRACKET_PART 200
-/* The PIT wraps after 54.9 ms: the longest window leaves room for a host that stops us for 30 ms. */
+/* The PIT wraps after 54.9 ms: the longest window leaves room for a host that stops us for 30
+ * ms. */
 #define CALIBRATE_WINDOW_US(i) (16000 + 2000 * (i))
 #define CALIBRATE_US_PER_S 1000000
 
-/* Waiting ends after so many polls, or so many cycles (a second or more), if the pacing counter stops.  Between
- * polls a loop without memory or device accesses: an emulator that counts instructions takes orders of
- * magnitude longer for an access than for these. */
+/* Waiting ends after so many polls, or so many cycles (a second or more), if the pacing counter
+ * stops.  Between polls a loop without memory or device accesses: an emulator that counts
+ * instructions takes orders of magnitude longer for an access than for these. */
 #define CALIBRATE_POLLS 1000000
 #define CALIBRATE_POLL_CYCLES ((uint64_t)1 << 33)
 #define CALIBRATE_POLL_LOOP 500

@@ -55,7 +55,8 @@ cpu_has_mtrr(void)
 bool
 machine_hypervisor(void)
 {
-	/* Hypervisors set it for their guests; hardware has 0 there (APM vol. 3, E.3.2; SDM vol. 2, table 3-10). */
+	/* Hypervisors set it for their guests; hardware has 0 there (APM vol. 3, E.3.2; SDM vol. 2,
+	 * table 3-10). */
 	return (cpuid(1, 0).ecx & 1u << 31) != 0;
 }
 
@@ -148,7 +149,8 @@ cpu_load_tables(struct cpu_md *md)
 	struct cpu_gdt_operand operand = { sizeof(md->gdt) - 1, (uintptr_t)md->gdt };
 
 	__asm__ volatile("lgdt %0" : : "m"(operand));
-	/* CS can only be loaded by a far transfer; GS is left alone, loading it would clear its base. */
+	/* CS can only be loaded by a far transfer; GS is left alone, loading it would clear its
+	 * base. */
 	__asm__ volatile("pushq %0; leaq 1f(%%rip), %%rax; pushq %%rax; lretq; 1:"
 			 :
 			 : "i"(BOOT_SEL_CODE64)
@@ -217,7 +219,7 @@ cpu_check_control(const struct cpu_info *ci)
 void
 machine_idle(void)
 {
-	/* STI holds interrupts back for one more instruction (SDM vol. 2, STI): none can slip in between
-	 * the caller's test and HLT. */
+	/* STI holds interrupts back for one more instruction (SDM vol. 2, STI): none can slip in
+	 * between the caller's test and HLT. */
 	__asm__ volatile("sti; hlt" : : : "memory");
 }

@@ -38,18 +38,21 @@ struct cpu_md {
 	unsigned stale_interrupts; /* drained from the LAPIC when it was set up */
 };
 
-/* The boot CPU's cpu_info, complete enough for curcpu(), spinlocks and panics: GS base, GDT, TSS, IDT. */
+/* The boot CPU's cpu_info, complete enough for curcpu(), spinlocks and panics: GS base, GDT, TSS,
+ * IDT. */
 void cpu_init_boot(void);
 /* Makes a cpu_info with stacks for an AP; NULL when memory has run out. */
 struct cpu_info *cpu_create(uint32_t apic_id, uint32_t acpi_uid);
-/* Loads GDT, TSS, IDT on the calling CPU, whose GS base is set, and brings CR0, CR4, EFER and PAT to the
- * kernel's values. */
+/* Loads GDT, TSS, IDT on the calling CPU, whose GS base is set, and brings CR0, CR4, EFER and PAT
+ * to the kernel's values. */
 void cpu_load(struct cpu_info *ci);
 /* The values of the calling CPU. */
 void cpu_read_control(struct cpu_control *);
-/* Compares an AP's registers with the boot CPU's; prints each difference; false when there is one. */
+/* Compares an AP's registers with the boot CPU's; prints each difference; false when there is
+ * one. */
 bool cpu_check_control(const struct cpu_info *ci);
-/* Splits the APIC id of the calling CPU into package, core and thread as CPUID describes it (topology.c). */
+/* Splits the APIC id of the calling CPU into package, core and thread as CPUID describes it
+ * (topology.c). */
 void cpu_read_topology(struct cpu_info *ci);
 /* CPUID feature, by name. */
 bool cpu_has_nx(void);

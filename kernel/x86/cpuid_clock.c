@@ -1,8 +1,8 @@
 /*
  * What CPUID says about the TSC's frequency (SDM vol. 2, CPUID leaves 15H and 16H).
  *
- * A claim, no measurement: the crystal's frequency is often left out, leaf 16H is the nominal figure in
- * whole MHz, and under a hypervisor either may describe another machine.
+ * A claim, no measurement: the crystal's frequency is often left out, leaf 16H is the nominal
+ * figure in whole MHz, and under a hypervisor either may describe another machine.
  */
 #include <stddef.h>
 

@@ -1,9 +1,10 @@
 /*
  * The FADT: the PM timer, and how to switch off and to reset (ACPI 6.4, 5.2.9).
  *
- * Fields that an older, shorter table does not have read as zero, which means absent in every one of them.
- * Powering off also needs two numbers out of the DSDT, which is a program in ACPI's own language; they
- * stand in a package of constants with a fixed name, so it is found without an interpreter.
+ * Fields that an older, shorter table does not have read as zero, which means absent in every one
+ * of them.  Powering off also needs two numbers out of the DSDT, which is a program in ACPI's own
+ * language; they stand in a package of constants with a fixed name, so it is found without an
+ * interpreter.
  */
 #include "kernel/x86/acpi_tables.h"
 #include "kernel/x86/firmware.h"
@@ -104,8 +105,8 @@ fadt_pm_timer(struct platform *pl, struct bytes fadt, uint32_t flags)
 }
 
 /*
- * The length in a PkgLength, which counts from its own first byte (20.2.4); *bytes: how many it takes
- * itself.  0 when it does not lie inside.
+ * The length in a PkgLength, which counts from its own first byte (20.2.4); *bytes: how many it
+ * takes itself.  0 when it does not lie inside.
  */
 static size_t
 fadt_aml_length(struct bytes aml, size_t *bytes)
@@ -121,7 +122,8 @@ fadt_aml_length(struct bytes aml, size_t *bytes)
 	return (lead & 0x0f) | (size_t)bytes_number(aml, 1, more) << 4;
 }
 
-/* A constant (20.2.3: ByteConst to QWordConst, ZeroOp, OneOp); returns its length, 0 if it is none. */
+/* A constant (20.2.3: ByteConst to QWordConst, ZeroOp, OneOp); returns its length, 0 if it is
+ * none. */
 static size_t
 fadt_aml_constant(struct bytes aml, uint64_t *value)
 {
@@ -140,7 +142,8 @@ fadt_aml_constant(struct bytes aml, uint64_t *value)
 	return bytes_has(aml, 1, count) ? 1 + count : 0;
 }
 
-/* The package behind a name: the sleep types for PM1a and PM1b control are its first elements (7.4.2). */
+/* The package behind a name: the sleep types for PM1a and PM1b control are its first elements
+ * (7.4.2). */
 static bool
 fadt_s5_package(struct platform *pl, struct bytes aml)
 {

@@ -1,10 +1,10 @@
 /*
- * Pixels.  A row of a cell is put together in a buffer and copied out in one go: write-combining memory
- * wants whole bursts, reading it is what makes framebuffer consoles slow, and pixels of three
- * bytes need no case of their own.
+ * Pixels.  A row of a cell is put together in a buffer and copied out in one go: write-combining
+ * memory wants whole bursts, reading it is what makes framebuffer consoles slow, and pixels of
+ * three bytes need no case of their own.
  *
- * All geometry is checked once, in fbdraw_init(); after that a cell inside [columns, rows) lies inside
- * `bytes`.
+ * All geometry is checked once, in fbdraw_init(); after that a cell inside [columns, rows) lies
+ * inside `bytes`.
  */
 #include "kernel/x86/fbdraw.h"
 

@@ -1,6 +1,6 @@
 /*
- * Drawing characters into a linear framebuffer of any layout a loader may report.  Pure code: also built on
- * the host.
+ * Drawing characters into a linear framebuffer of any layout a loader may report.  Pure code: also
+ * built on the host.
  */
 #ifndef KERNEL_X86_FBDRAW_H
 #define KERNEL_X86_FBDRAW_H
@@ -22,8 +22,8 @@ struct fbdraw {
 	struct psf font;
 };
 
-/* Takes the layout of `fb` and a font; `memory` is where the framebuffer can be written.  NULL, or a
- * sentence that says why this cannot be drawn in.  Draws nothing yet. */
+/* Takes the layout of `fb` and a font; `memory` is where the framebuffer can be written.  NULL, or
+ * a sentence that says why this cannot be drawn in.  Draws nothing yet. */
 const char *fbdraw_init(
     struct fbdraw *, const struct bootinfo_framebuffer *fb, void *memory, const struct psf *font);
 /* Paints the visible part of all rows with the background. */

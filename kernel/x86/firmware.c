@@ -7,7 +7,8 @@
 
 #include "kernel/printf.h"
 
-/* The BIOS keeps the segment of its extended data area in this word (MP specification 1.4, section 4). */
+/* The BIOS keeps the segment of its extended data area in this word (MP specification 1.4, section
+ * 4). */
 #define FIRMWARE_EBDA_POINTER 0x40e
 /* Below lie the BIOS's data; above, the screen. */
 #define FIRMWARE_EBDA_LOWEST 0x1000

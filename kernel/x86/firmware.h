@@ -15,12 +15,14 @@
 void firmware_warn(struct platform *pl, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Exactly `bytes` bytes at `address`; none when they cannot be had.  Address zero is no address. */
 struct bytes firmware_fetch(acpi_fetch_t fetch, uint64_t address, size_t bytes);
-/* The first KiB of the extended BIOS data area, to *end at most; 0 when its pointer makes no sense. */
+/* The first KiB of the extended BIOS data area, to *end at most; 0 when its pointer makes no
+ * sense. */
 uint64_t firmware_ebda(acpi_fetch_t fetch, uint64_t *end);
 
 /* Enters an enabled CPU, unless the table has its APIC id already or is full; counts that. */
 void firmware_add_cpu(struct platform *pl, uint32_t apic_id, uint32_t acpi_uid);
-/* These two drop repetitions; `table` is for the warning that something is wrong or does not fit. */
+/* These two drop repetitions; `table` is for the warning that something is wrong or does not
+ * fit. */
 void firmware_add_ioapic(struct platform *pl, const char *table, uint64_t address);
 void firmware_add_nmi(struct platform *pl, const char *table, struct platform_nmi nmi);
 

@@ -1,8 +1,8 @@
 /*
  * The framebuffer that the loader set up, as a console device: fbdraw.c draws, screen.c scrolls.
  *
- * It is mapped write-combining: uncached, each pixel would be a bus transaction of its own, and a scroll
- * would take seconds.
+ * It is mapped write-combining: uncached, each pixel would be a bus transaction of its own, and a
+ * scroll would take seconds.
  */
 #include <stddef.h>
 

@@ -1,6 +1,6 @@
 /*
- * QEMU's fw_cfg device, the port interface (QEMU, docs/specs/fw_cfg): a selector at 0x510, a byte of data at
- * 0x511.  Every count is bounded: on other machines the ports answer anything.
+ * QEMU's fw_cfg device, the port interface (QEMU, docs/specs/fw_cfg): a selector at 0x510, a byte
+ * of data at 0x511.  Every count is bounded: on other machines the ports answer anything.
  */
 #include "kernel/x86/fwcfg.h"
 

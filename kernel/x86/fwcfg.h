@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Copies the file `name` (cut at size - 1, always terminated); false when there is no such file or no such
- * device.  Boot CPU. */
+/* Copies the file `name` (cut at size - 1, always terminated); false when there is no such file or
+ * no such device.  Boot CPU. */
 bool fwcfg_read(const char *name, char *buf, size_t size);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The high-precision event timer (IA-PC HPET specification 1.0a, 2.3): a counter of at least 10 MHz that
- * tells its own period.
+ * The high-precision event timer (IA-PC HPET specification 1.0a, 2.3): a counter of at least 10 MHz
+ * that tells its own period.
  */
 #include <stddef.h>
 
@@ -25,7 +25,8 @@
 #define HPET_TIMER_INTERRUPT (1u << 2)
 #define HPET_TIMER_MESSAGE (1u << 14)
 
-/* The period is in femtoseconds.  The specification allows up to 100 ns; below 1 ns is no HPET either. */
+/* The period is in femtoseconds.  The specification allows up to 100 ns; below 1 ns is no HPET
+ * either. */
 #define HPET_FS_PER_S 1000000000000000ull
 #define HPET_PERIOD_MAX 100000000u
 #define HPET_PERIOD_MIN 1000000u
@@ -38,8 +39,8 @@ hpet_read_32bit(void)
 	return mmio_read32(hpet_base + HPET_COUNTER_LOW);
 }
 
-/* Two halves, because a 64-bit access may be split on its way to the chip.  When the high half changed
- * meanwhile, the low half is read again: it has just wrapped and cannot do so twice. */
+/* Two halves, because a 64-bit access may be split on its way to the chip.  When the high half
+ * changed meanwhile, the low half is read again: it has just wrapped and cannot do so twice. */
 static uint64_t
 hpet_read_64bit(void)
 {
@@ -52,8 +53,8 @@ hpet_read_64bit(void)
 	return (uint64_t)high_after << 32 | low;
 }
 
-/* The comparators may have been left to interrupt, even by message past all IOAPICs; then the counter is
- * let run. */
+/* The comparators may have been left to interrupt, even by message past all IOAPICs; then the
+ * counter is let run. */
 static void
 hpet_start(uint32_t capabilities)
 {

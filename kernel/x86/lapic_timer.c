@@ -1,11 +1,12 @@
 /*
- * The LAPIC's timer: one 32-bit counter a CPU, counting down (SDM vol. 3, 11.5.4), or, where the CPU has it, a comparison
- * of the time stamp counter with a deadline (11.5.4.1).
+ * The LAPIC's timer: one 32-bit counter a CPU, counting down (SDM vol. 3, 11.5.4), or, where the
+ * CPU has it, a comparison of the time stamp counter with a deadline (11.5.4.1).
  *
- * A change between the two ways disarms the timer, whichever it was; in the second, writes to the count are ignored.
+ * A change between the two ways disarms the timer, whichever it was; in the second, writes to the
+ * count are ignored.
  *
- * Limits.  Some CPUs since Haswell need newer microcode for reliable deadlines; it is not looked for.  Nobody gets deadlines
- * who does not ask for them.
+ * Limits.  Some CPUs since Haswell need newer microcode for reliable deadlines; it is not looked
+ * for.  Nobody gets deadlines who does not ask for them.
  */
 #include "kernel/intr.h"
 #include "kernel/machine.h"
@@ -54,11 +55,13 @@ machine_timer_program(uint32_t divide, uint32_t count, bool periodic)
 	uint32_t lvt = INTR_VECTOR_TIMER | (periodic ? APIC_LVT_PERIODIC : 0);
 
 	KASSERT(!machine_intr_enabled());
-	/* Stopped before anything else changes, so that no expiry has the old count and the new mode. */
+	/* Stopped before anything else changes, so that no expiry has the old count and the new
+	 * mode. */
 	apic->write(APIC_REG_TIMER_INITIAL, 0);
 	apic->write(APIC_REG_LVT_TIMER, count == 0 ? lvt | APIC_LVT_MASKED : lvt);
 	apic->write(APIC_REG_TIMER_DIVIDE, lapic_timer_encode(divide));
-	/* The count comes last: it starts the timer, and in the other order the first expiry is lost. */
+	/* The count comes last: it starts the timer, and in the other order the first expiry is
+	 * lost. */
 	if (count != 0)
 		apic->write(APIC_REG_TIMER_INITIAL, count);
 }
@@ -76,8 +79,8 @@ machine_timer_deadline(uint64_t cycles, bool first)
 	if (first) {
 		apic->write(APIC_REG_TIMER_INITIAL, 0);
 		apic->write(APIC_REG_LVT_TIMER, INTR_VECTOR_TIMER | APIC_LVT_DEADLINE);
-		/* The deadline is ignored unless the mode is there, and WRMSR does not wait for a store to
-		 * memory-mapped registers (SDM vol. 3, 11.5.4.1). */
+		/* The deadline is ignored unless the mode is there, and WRMSR does not wait for a
+		 * store to memory-mapped registers (SDM vol. 3, 11.5.4.1). */
 		__asm__ volatile("mfence" : : : "memory");
 	}
 	wrmsr(LAPIC_TIMER_MSR_DEADLINE, cycles);

@@ -1,9 +1,10 @@
 /*
- * The legacy interrupt controllers, put out of the way: this kernel takes interrupts from LAPICs only.
+ * The legacy interrupt controllers, put out of the way: this kernel takes interrupts from LAPICs
+ * only.
  *
- * Firmware leaves lines open in all of them.  The two 8259 PICs are remapped as well as masked, because a
- * masked PIC can still raise its spurious interrupts (lines 7 and 15), and at the vectors it has after reset
- * those look like exceptions.
+ * Firmware leaves lines open in all of them.  The two 8259 PICs are remapped as well as masked,
+ * because a masked PIC can still raise its spurious interrupts (lines 7 and 15), and at the vectors
+ * it has after reset those look like exceptions.
  */
 #include "kernel/intr.h"
 #include "kernel/param.h"

@@ -1,9 +1,9 @@
 /*
  * The MADT: which CPUs there are, their APIC ids, the I/O APICs, the NMI lines (ACPI 6.4, 5.2.12).
  *
- * Its entries are a type and a length each, in any order.  The first entry need not be the boot CPU, one
- * CPU can have an entry of type 0 and one of type 9, and firmware fills rows with disabled entries for
- * sockets that are empty: the enabled ones, by APIC id, are the truth.
+ * Its entries are a type and a length each, in any order.  The first entry need not be the boot
+ * CPU, one CPU can have an entry of type 0 and one of type 9, and firmware fills rows with disabled
+ * entries for sockets that are empty: the enabled ones, by APIC id, are the truth.
  */
 #include "kernel/x86/acpi_tables.h"
 #include "kernel/x86/firmware.h"
@@ -12,8 +12,8 @@
 #define MADT_FLAGS 40
 #define MADT_HEADER_BYTES 44
 #define MADT_PCAT_COMPAT 1u
-/* Flags of a CPU (table 5.47): of the others only "online capable" has a meaning, and that is about CPUs
- * that come later. */
+/* Flags of a CPU (table 5.47): of the others only "online capable" has a meaning, and that is about
+ * CPUs that come later. */
 #define MADT_CPU_ENABLED 1u
 
 /* Ids that address all CPUs (Intel SDM vol. 3, 10.6.1 and 10.12.9): no CPU has them. */

@@ -1,6 +1,6 @@
 /*
- * The MP table (Intel MultiProcessor Specification 1.4): floating pointer, then a table or one of the
- * default configurations.
+ * The MP table (Intel MultiProcessor Specification 1.4): floating pointer, then a table or one of
+ * the default configurations.
  *
  * This table names a CPU by its APIC id alone, so in what comes from here platform_cpu.acpi_uid and
  * platform_nmi.acpi_uid hold the APIC id.
@@ -221,7 +221,8 @@ mptable_parse(struct platform *pl, acpi_fetch_t fetch)
 		firmware_warn(pl, "MP table: it names no enabled CPU");
 		return false;
 	}
-	/* Every machine with this table has the 8259s; the IMCR decides whether they bypass the APIC (3.6.2). */
+	/* Every machine with this table has the 8259s; the IMCR decides whether they bypass the
+	 * APIC (3.6.2). */
 	pl->has_pics = true;
 	pl->has_imcr = (bytes_u8(pointer, MPTABLE_POINTER_FEATURES) & MPTABLE_IMCR_PRESENT) != 0;
 	pl->source = "MP table";

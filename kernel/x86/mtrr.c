@@ -1,14 +1,14 @@
 /*
  * Memory type range registers.
  *
- * Background.  The firmware sets them on every CPU; INIT keeps them on hardware, and resets them on some emulators.
- * CPUs that disagree about the type of a page break the coherence of caches (Intel SDM vol. 3, 12.11.8:
- * all processors must have the same MTRR values).
+ * Background.  The firmware sets them on every CPU; INIT keeps them on hardware, and resets them on
+ * some emulators.  CPUs that disagree about the type of a page break the coherence of caches (Intel
+ * SDM vol. 3, 12.11.8: all processors must have the same MTRR values).
  *
- * Implementation.  The boot CPU's values are saved as a list of MSR and value.  An AP compares, and where
- * something differs writes the whole list between the steps that 12.11.8 prescribes: caches off and flushed, TLB
- * flushed, MTRRs disabled, written, and the same back.  Only the AP itself runs with caches off meanwhile: it is
- * not part of the running system yet.
+ * Implementation.  The boot CPU's values are saved as a list of MSR and value.  An AP compares, and
+ * where something differs writes the whole list between the steps that 12.11.8 prescribes: caches
+ * off and flushed, TLB flushed, MTRRs disabled, written, and the same back.  Only the AP itself
+ * runs with caches off meanwhile: it is not part of the running system yet.
  *
  * Limits.  A CPU with no MTRRs, or one whose list is longer than MTRR_MAX, is left as it is.
  */

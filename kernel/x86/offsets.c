@@ -1,6 +1,6 @@
 /*
- * Offsets and numbers for assembly: this file is compiled to assembler text, from which the Makefile
- * takes the marked lines as offsets.inc.  It makes no code.
+ * Offsets and numbers for assembly: this file is compiled to assembler text, from which the
+ * Makefile takes the marked lines as offsets.inc.  It makes no code.
  */
 #include <stddef.h>
 

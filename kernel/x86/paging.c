@@ -1,24 +1,26 @@
 /*
  * The kernel's page tables (SDM vol. 3, 4.5: four levels).
  *
- * Background.  Physical memory is mapped one to one, so a physical address is a pointer.  The first tables
- * (entry.asm) map 4 GiB readable, writable and executable; this file builds the ones that stay.
+ * Background.  Physical memory is mapped one to one, so a physical address is a pointer.  The first
+ * tables (entry.asm) map 4 GiB readable, writable and executable; this file builds the ones that
+ * stay.
  *
- * Implementation.  Memory that the loader's map calls usable or ACPI's is mapped in pages of 2 MiB, its ragged
- * ends in pages of 4 KiB, writable and not executable.  The image is then mapped over it by section: text
- * read-only and executable, constants read-only, data writable.  A large page that has to differ in parts
- * is split.  Page 0 and the guard page of the boot stack stay unmapped.  Devices and tables outside memory
- * are mapped when somebody asks.  Stacks get addresses of their own in the upper half, with a hole on each
- * side, because a one-to-one mapping has no holes.
+ * Implementation.  Memory that the loader's map calls usable or ACPI's is mapped in pages of 2 MiB,
+ * its ragged ends in pages of 4 KiB, writable and not executable.  The image is then mapped over it
+ * by section: text read-only and executable, constants read-only, data writable.  A large page that
+ * has to differ in parts is split.  Page 0 and the guard page of the boot stack stay unmapped.
+ * Devices and tables outside memory are mapped when somebody asks.  Stacks get addresses of their
+ * own in the upper half, with a hole on each side, because a one-to-one mapping has no holes.
  *
  * Rules for callers.
  *  - What is mapped once stays mapped, with the same access: no CPU has to be told to forget a
- *    translation.  The exceptions (splitting, paging_make_text, a change of caching) happen on the boot CPU
- *    before other CPUs run, and are asserted to.  Windows (machine_window_map) are theirs to tell who change them:
- *    kernel/clients/tlb.c does.
+ *    translation.  The exceptions (splitting, paging_make_text, a change of caching) happen on the
+ *    boot CPU before other CPUs run, and are asserted to.  Windows (machine_window_map) are theirs
+ *    to tell who change them: kernel/clients/tlb.c does.
  *  - Nothing is both writable and executable.
  *
- * Limits.  No unmapping but of windows; no pages of 1 GiB; five-level paging is switched off at entry.
+ * Limits.  No unmapping but of windows; no pages of 1 GiB; five-level paging is switched off at
+ * entry.
  */
 #include "kernel/x86/paging.h"
 
@@ -48,7 +50,8 @@
 #define PAGING_CR0_WP (1ull << 16)
 #define PAGING_CR4_PGE (1ull << 7)
 
-/* From there on forgetting everything is cheaper than each page by itself; a guess, as everybody's. */
+/* From there on forgetting everything is cheaper than each page by itself; a guess, as
+ * everybody's. */
 #define PAGING_INVALIDATE_PAGES 32u
 
 #define PAGING_LARGE_BYTES 0x200000ull
@@ -72,8 +75,8 @@ static uint64_t paging_stack_next = PAGING_STACK_BASE + PAGE_BYTES;
 static uint64_t
 paging_cache_bits(enum paging_cache cache)
 {
-	/* Entries of the PAT as cpu.c programs it: 0 WB, 1 (PWT) WC, 3 (PCD, PWT) UC.  A CPU with no PAT
-	 * takes PWT for write-through, which is slower and as correct. */
+	/* Entries of the PAT as cpu.c programs it: 0 WB, 1 (PWT) WC, 3 (PCD, PWT) UC.  A CPU with
+	 * no PAT takes PWT for write-through, which is slower and as correct. */
 	static const uint64_t bits[] = {
 		[PAGING_WRITE_BACK] = 0,
 		[PAGING_UNCACHED] = PAGING_PCD | PAGING_PWT,
@@ -121,8 +124,8 @@ paging_split(uint64_t *entry)
 }
 
 /*
- * The entry for `address` at level 1 (4 KiB) or 2 (2 MiB); NULL when a table is missing and `create` is false or
- * memory has run out.  At level 1 a large page in the way is split.
+ * The entry for `address` at level 1 (4 KiB) or 2 (2 MiB); NULL when a table is missing and
+ * `create` is false or memory has run out.  At level 1 a large page in the way is split.
  */
 static uint64_t *
 paging_entry(uint64_t address, unsigned level, bool create)
@@ -300,7 +303,7 @@ machine_map_stack(size_t npages)
 	return (void *)lowest;
 }
 
-/* --- what other CPUs have to be told of (door 1) --------------------------------------------------------- */
+/* --- what other CPUs have to be told of (door 1) ---------------------------------------------- */
 
 uintptr_t
 machine_window_alloc(void)
@@ -329,8 +332,8 @@ machine_window_map(uintptr_t window, void *page)
 	spinlock_exit(&paging_lock);
 }
 
-/* INVLPG forgets global translations too, and so does a change of CR4.PGE, which forgets all (SDM vol. 3, 4.10.4.1).
- * What interrupts it finds PGE off: nothing depends on it. */
+/* INVLPG forgets global translations too, and so does a change of CR4.PGE, which forgets all (SDM
+ * vol. 3, 4.10.4.1).  What interrupts it finds PGE off: nothing depends on it. */
 void
 machine_tlb_invalidate(uintptr_t address, size_t npages)
 {
@@ -346,8 +349,9 @@ machine_tlb_invalidate(uintptr_t address, size_t npages)
 		paging_invalidate(address + i * PAGE_BYTES);
 }
 
-/* CR0.WP lets ring 0 write to pages that are read-only (SDM vol. 3, 2.5): off for a moment in which nothing else
- * runs here but an NMI, so that the tables never have a page that is writable and executable. */
+/* CR0.WP lets ring 0 write to pages that are read-only (SDM vol. 3, 2.5): off for a moment in which
+ * nothing else runs here but an NMI, so that the tables never have a page that is writable and
+ * executable. */
 void
 machine_text_write(uintptr_t address, const void *bytes, size_t length)
 {

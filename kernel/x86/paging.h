@@ -14,11 +14,11 @@ struct bootinfo;
 enum paging_cache { PAGING_WRITE_BACK, PAGING_UNCACHED, PAGING_WRITE_COMBINING };
 
 /* Makes [start, start + bytes) of physical memory readable and writable at the same address, not
- * executable.  For device registers, tables and framebuffers; harmless for what is mapped already with
- * the same caching.  False when page tables cannot be had.  Not in interrupts. */
+ * executable.  For device registers, tables and framebuffers; harmless for what is mapped already
+ * with the same caching.  False when page tables cannot be had.  Not in interrupts. */
 bool paging_map_identity(uint64_t start, uint64_t bytes, enum paging_cache cache);
-/* The final tables: usable and ACPI memory of the loader's map, the image by section; then CR3.  Boot CPU, once,
- * when kmem has memory below 4 GiB. */
+/* The final tables: usable and ACPI memory of the loader's map, the image by section; then CR3.
+ * Boot CPU, once, when kmem has memory below 4 GiB. */
 void paging_init(const struct bootinfo *);
 /* Root of the tables, for the APs; below 4 GiB. */
 uint32_t paging_root(void);

@@ -1,10 +1,10 @@
 /*
  * Channel 0 of the 8254 interval timer as a free-running counter (Intel 8254 data sheet).
  *
- * Mode 2 with the largest reload value counts all 16 bits down and begins again, each 54.9 ms; its output only
- * goes to interrupt lines that are masked.  It is read by a latch command and two port reads.  Channel 2, the
- * customary choice, is gated through port 0x61, which small virtual machines do not have and where a missing
- * port looks like a window that ends at once.
+ * Mode 2 with the largest reload value counts all 16 bits down and begins again, each 54.9 ms; its
+ * output only goes to interrupt lines that are masked.  It is read by a latch command and two port
+ * reads.  Channel 2, the customary choice, is gated through port 0x61, which small virtual machines
+ * do not have and where a missing port looks like a window that ends at once.
  */
 #include <stddef.h>
 

@@ -1,6 +1,6 @@
 /*
- * The ACPI power-management timer (ACPI 6.4, 4.8.3.3): 24 or 32 bits that count up at a quarter of the
- * colour-television frequency.
+ * The ACPI power-management timer (ACPI 6.4, 4.8.3.3): 24 or 32 bits that count up at a quarter of
+ * the colour-television frequency.
  */
 #include <stddef.h>
 
@@ -26,8 +26,8 @@ pmtimer_read_once(void)
 						       : mmio_read32(pmtimer_register.address));
 }
 
-/* Some chips latch the counter while it changes, so one reading may be garbage (Intel PIIX4 specification
- * update): the middle one of three in order is not. */
+/* Some chips latch the counter while it changes, so one reading may be garbage (Intel PIIX4
+ * specification update): the middle one of three in order is not. */
 static uint64_t
 pmtimer_read(void)
 {

@@ -1,12 +1,13 @@
 /*
  * The end of the machine's run: leaving the emulator, power-off, reset.
  *
- * Each way is tried in turn, and each may be missing or do nothing: after it the CPU looks around for a bounded
- * time whether it still runs.  Power-off takes a board up to a second.  All contexts, a panic included: nothing is
- * mapped or allocated here, poweroff_init() does that at boot.
+ * Each way is tried in turn, and each may be missing or do nothing: after it the CPU looks around
+ * for a bounded time whether it still runs.  Power-off takes a board up to a second.  All contexts,
+ * a panic included: nothing is mapped or allocated here, poweroff_init() does that at boot.
  *
- * ACPI section numbers are those of ACPI 6.4.  ACPI mode is not entered for it: the sleep registers answer on the
- * machines tried although SCI_EN is off, and a board where they do not stays on and halts.
+ * ACPI section numbers are those of ACPI 6.4.  ACPI mode is not entered for it: the sleep registers
+ * answer on the machines tried although SCI_EN is off, and a board where they do not stays on and
+ * halts.
  */
 #include "boot/boot.h"
 #include "kernel/console.h"
@@ -25,14 +26,14 @@
 #define POWEROFF_CONTROL_ENABLE (1u << 5)
 #define POWEROFF_TYPE_MAX 7
 
-/* Reset control register of Intel's chip sets (Intel ICH10 data sheet, 13.7.5): choose a hard reset, then
- * let the transition of bit 2 trigger it. */
+/* Reset control register of Intel's chip sets (Intel ICH10 data sheet, 13.7.5): choose a hard
+ * reset, then let the transition of bit 2 trigger it. */
 #define POWEROFF_RESET_PORT 0xcf9
 #define POWEROFF_RESET_HARD 0x02
 #define POWEROFF_RESET_NOW 0x06
 
-/* Keyboard controller: input buffer full in the status; the command that pulses the CPU's reset line
- * (IBM Personal Computer AT Technical Reference, keyboard controller). */
+/* Keyboard controller: input buffer full in the status; the command that pulses the CPU's reset
+ * line (IBM Personal Computer AT Technical Reference, keyboard controller). */
 #define POWEROFF_KEYBOARD_STATUS 0x64
 #define POWEROFF_KEYBOARD_FULL 0x02
 #define POWEROFF_KEYBOARD_RESET 0xfe
@@ -146,8 +147,8 @@ poweroff_reset_keyboard(void)
 	poweroff_wait(POWEROFF_SPINS);
 }
 
-/* An exception that finds no IDT, nor the double fault after it, shuts the CPU down, which chip sets
- * answer with a reset (SDM vol. 3, 6.15, interrupt 8). */
+/* An exception that finds no IDT, nor the double fault after it, shuts the CPU down, which chip
+ * sets answer with a reset (SDM vol. 3, 6.15, interrupt 8). */
 static _Noreturn void
 poweroff_triple_fault(void)
 {

@@ -1,8 +1,8 @@
 /*
  * PSF headers, as psf(5) and the kbd package's font-formats page describe them.
  *
- * The Unicode tables behind the glyphs are not read: the kernel prints ASCII, which the Lat15 fonts have
- * at its own positions.
+ * The Unicode tables behind the glyphs are not read: the kernel prints ASCII, which the Lat15 fonts
+ * have at its own positions.
  */
 #include "kernel/x86/psf.h"
 

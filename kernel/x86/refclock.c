@@ -9,8 +9,8 @@
 
 /* The slowest counter moves each microsecond, and a reading takes a tenth of that at the least. */
 #define REFCLOCK_MOVE_READS 100000
-/* Odd.  A narrow counter may seem to run backward when the host stops the machine between two readings, so
- * most steps decide, not all. */
+/* Odd.  A narrow counter may seem to run backward when the host stops the machine between two
+ * readings, so most steps decide, not all. */
 #define REFCLOCK_STEPS 9
 
 uint64_t

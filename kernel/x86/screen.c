@@ -1,17 +1,18 @@
 /*
- * Character cells.  The memory of a display is slow to read, a framebuffer's very slow, so `cells` remembers what
- * stands where: nothing is read back, and scrolling draws only the cells that change.
+ * Character cells.  The memory of a display is slow to read, a framebuffer's very slow, so `cells`
+ * remembers what stands where: nothing is read back, and scrolling draws only the cells that
+ * change.
  *
- * An NMI may print while screen_put() runs, so the cursor is copied once, and what is used as an index is
- * checked in that copy.
+ * An NMI may print while screen_put() runs, so the cursor is copied once, and what is used as an
+ * index is checked in that copy.
  */
 #include "kernel/x86/screen.h"
 
 #include <stddef.h>
 
 #define SCREEN_TAB 8
-/* Scrolling moves by this part of the screen at once: a full screen redraws nearly every cell for each
- * scroll, and that is what a console of 4K pixels spends its time on. */
+/* Scrolling moves by this part of the screen at once: a full screen redraws nearly every cell for
+ * each scroll, and that is what a console of 4K pixels spends its time on. */
 #define SCREEN_SCROLL_PART 4
 
 static void

@@ -1,35 +1,40 @@
 /*
  * Starting the application processors, and starting them again.
  *
- * Background.  An AP waits for INIT and STARTUP interprocessor interrupts (SDM vol. 3, 9.4.4).  A STARTUP can get
- * lost (the AP is in SMM, a hypervisor is busy), come twice, or be answered seconds late; firmware tables
- * name processors that do not exist.  Each of these has brought a kernel down somewhere.
+ * Background.  An AP waits for INIT and STARTUP interprocessor interrupts (SDM vol. 3, 9.4.4).  A
+ * STARTUP can get lost (the AP is in SMM, a hypervisor is busy), come twice, or be answered seconds
+ * late; firmware tables name processors that do not exist.  Each of these has brought a kernel down
+ * somewhere.
  *
- * Implementation.  Everything an AP needs (stack, cpu_info, slot) exists before the first INIT.  Then all are
- * kicked at once and collected afterwards, so the waits are shared: INIT to all, STARTUP to all, a second
- * STARTUP to those that have not answered, one more round with the long delays of old hardware, and an end.
- * An AP finds its slot by its own APIC id and claims it by compare-and-swap (enum smp_state in smp.h): of two
- * arrivals one wins, and one that comes after the slot was retired parks itself.  Slots are never reused
- * and the trampoline page is never given back, so a late AP finds both as they were.
+ * Implementation.  Everything an AP needs (stack, cpu_info, slot) exists before the first INIT.
+ * Then all are kicked at once and collected afterwards, so the waits are shared: INIT to all,
+ * STARTUP to all, a second STARTUP to those that have not answered, one more round with the long
+ * delays of old hardware, and an end.  An AP finds its slot by its own APIC id and claims it by
+ * compare-and-swap (enum smp_state in smp.h): of two arrivals one wins, and one that comes after
+ * the slot was retired parks itself.  Slots are never reused and the trampoline page is never given
+ * back, so a late AP finds both as they were.
  *
- * An AP that goes offline silences its LAPIC, marks its slot PARKED and halts with interrupts off.  NMIs are taken on
- * their own stack and lead back into the halt; interrupts sent to all do not reach a LAPIC that is disabled by
- * software; an INIT has it wait for the STARTUP that its restart sends in any case.  The restart is the same
- * way again for one slot: same cpu_info, same stacks, the first of which it starts anew, since the idle
- * thread has nothing to go back to.  INIT comes before the slot is KICKED, and again before each further try:
- * whatever the AP was doing, it is over then, so a try never meets what the one before left behind.
- * INIT keeps caches and TLB (SDM vol. 3, table 10-1), but clears CR4, and the trampoline that sets CR4.PGE drops
- * all translations (4.10.4.1): nobody has to tell a parked CPU of mappings that changed.
+ * An AP that goes offline silences its LAPIC, marks its slot PARKED and halts with interrupts off.
+ * NMIs are taken on their own stack and lead back into the halt; interrupts sent to all do not
+ * reach a LAPIC that is disabled by software; an INIT has it wait for the STARTUP that its restart
+ * sends in any case.  The restart is the same way again for one slot: same cpu_info, same stacks,
+ * the first of which it starts anew, since the idle thread has nothing to go back to.  INIT comes
+ * before the slot is KICKED, and again before each further try: whatever the AP was doing, it is
+ * over then, so a try never meets what the one before left behind.  INIT keeps caches and TLB (SDM
+ * vol. 3, table 10-1), but clears CR4, and the trampoline that sets CR4.PGE drops all translations
+ * (4.10.4.1): nobody has to tell a parked CPU of mappings that changed.
  *
- * Rejected: one shared mailbox or stack (a late AP takes the next one's); numbering by arrival (a CPU's index
- * would change from boot to boot); broadcast INIT (starts processors that the tables call disabled).
+ * Rejected: one shared mailbox or stack (a late AP takes the next one's); numbering by arrival (a
+ * CPU's index would change from boot to boot); broadcast INIT (starts processors that the tables
+ * call disabled).
  *
- * Rules.  smp_start(): boot CPU only, clocks calibrated, interrupts of the boot CPU may be on.  Restarts: a thread
- * on any other CPU, one at a time.
+ * Rules.  smp_start(): boot CPU only, clocks calibrated, interrupts of the boot CPU may be on.
+ * Restarts: a thread on any other CPU, one at a time.
  *
- * Limits.  xAPIC reaches ids 0..254; others are named and left out.  An AP has no IDT between the SIPI and
- * 64-bit code; nothing can send it an NMI there, its LINT pins being masked since INIT.  The boot CPU cannot be
- * parked: after INIT it would run the firmware, not wait for STARTUP (SDM vol. 3, 9.4.2).
+ * Limits.  xAPIC reaches ids 0..254; others are named and left out.  An AP has no IDT between the
+ * SIPI and 64-bit code; nothing can send it an NMI there, its LINT pins being masked since INIT.
+ * The boot CPU cannot be parked: after INIT it would run the firmware, not wait for STARTUP (SDM
+ * vol. 3, 9.4.2).
  */
 #include "kernel/x86/smp.h"
 
@@ -48,10 +53,11 @@
 #include "kernel/x86/mptable.h"
 #include "kernel/x86/paging.h"
 
-/* Between INIT and STARTUP: 10 ms (SDM vol. 3, 9.4.4.1) is for processors before 2006; the first round goes
- * without, the second keeps it. */
+/* Between INIT and STARTUP: 10 ms (SDM vol. 3, 9.4.4.1) is for processors before 2006; the first
+ * round goes without, the second keeps it. */
 #define SMP_INIT_DELAY_US 10000
-/* A real AP answers within 0.4 to 4 ms, an emulated one on a loaded host was seen to take 212 ms. */
+/* A real AP answers within 0.4 to 4 ms, an emulated one on a loaded host was seen to take 212
+ * ms. */
 #define SMP_SECOND_SIPI_US 20000
 #define SMP_ANSWER_US 1500000
 /* Once let go an AP only has to mark itself online; an emulated one can wait long for its host. */
@@ -75,7 +81,7 @@ extern const uint8_t boot_gdt[], boot_gdt_end[];
 extern void ap_entry(void);
 void smp_ap_start(struct smp_slot *slot);
 
-/* --- discovery ----------------------------------------------------------------------------------------- */
+/* --- discovery -------------------------------------------------------------------------------- */
 
 static const void *
 smp_fetch(uint64_t address, size_t bytes)
@@ -108,7 +114,7 @@ smp_discover(const struct bootinfo *bi)
 	platform.source = "none";
 }
 
-/* --- the APs' side ------------------------------------------------------------------------------------- */
+/* --- the APs' side ---------------------------------------------------------------------------- */
 
 /* Called by ap_trampoline.asm on the AP's own stack, GS base set, interrupts off. */
 void
@@ -138,9 +144,10 @@ smp_ap_start(struct smp_slot *slot)
 	ap_main();
 }
 
-/* --- the boot CPU's side --------------------------------------------------------------------------------- */
+/* --- the boot CPU's side ---------------------------------------------------------------------- */
 
-/* The highest usable page below 640 KiB that no module of the loader lies in; 0 when there is none. */
+/* The highest usable page below 640 KiB that no module of the loader lies in; 0 when there is
+ * none. */
 static uintptr_t
 smp_trampoline_page(const struct bootinfo *bi)
 {
@@ -226,7 +233,8 @@ smp_unanswered(const struct smp_slot *slot)
 	return atomic_load_explicit(&slot->state, memory_order_relaxed) == SMP_KICKED;
 }
 
-/* Sends one command to all that have not answered; a LAPIC that does not take it is a failure of that AP. */
+/* Sends one command to all that have not answered; a LAPIC that does not take it is a failure of
+ * that AP. */
 static void
 smp_send(enum apic_delivery mode, uint8_t vector)
 {
@@ -265,7 +273,8 @@ smp_collect(uint64_t timeout_us)
 	return all;
 }
 
-/* Gives up on a slot whose AP has not come up; the loser of the race parks (or was alive after all). */
+/* Gives up on a slot whose AP has not come up; the loser of the race parks (or was alive after
+ * all). */
 static void
 smp_retire(struct smp_slot *s)
 {
@@ -360,7 +369,7 @@ smp_slot_of(const struct cpu_info *ci)
 	return NULL;
 }
 
-/* --- leaving and coming back ----------------------------------------------------------------------------- */
+/* --- leaving and coming back ------------------------------------------------------------------ */
 
 void
 machine_cpu_park(void)
@@ -413,7 +422,7 @@ machine_cpu_restart(struct cpu_info *ci)
 	return NULL;
 }
 
-/* --- the table ------------------------------------------------------------------------------------------- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 unsigned
 smp_found(void)

@@ -12,7 +12,8 @@
 #include "kernel/x86/platform.h"
 
 /*
- * The handshake of one AP; each arrow is one compare-and-swap, so a second SIPI or a late AP loses it.
+ * The handshake of one AP; each arrow is one compare-and-swap, so a second SIPI or a late AP loses
+ * it.
  *
  *	EMPTY    -> KICKED	boot CPU, before the SIPI
  *	KICKED   -> CLAIMED	the AP, first thing in 64-bit code (ap_trampoline.asm)
@@ -21,7 +22,7 @@
  *	KICKED, CLAIMED -> RETIRED	boot CPU, time out: a late AP parks for good
  *	CLAIMED  -> RETIRED	the AP itself, whose LAPIC is in another mode than the boot CPU's
  *	GO       -> PARKED	the AP, which has left and halts
- *	PARKED, RETIRED, KICKED, CLAIMED -> KICKED	who restarts it, between INIT and SIPI: nothing runs there
+ *	PARKED, RETIRED, KICKED, CLAIMED -> KICKED	who restarts it, between INIT and SIPI
  * In a restart "boot CPU" is whichever CPU does it.
  */
 enum smp_state { SMP_EMPTY, SMP_KICKED, SMP_CLAIMED, SMP_ALIVE, SMP_GO, SMP_RETIRED, SMP_PARKED };
@@ -50,8 +51,9 @@ struct smp_ap_params {
 
 /* Reads the firmware's tables into `platform` (ACPI, else the MP table). */
 void smp_discover(const struct bootinfo *);
-/* Starts all APs at once and waits for them, bounded; names those that fail.  Each that comes up is attached
- * and runs ap_main() on its own stack; the function returns when all are online.  Boot CPU, calibrated. */
+/* Starts all APs at once and waits for them, bounded; names those that fail.  Each that comes up is
+ * attached and runs ap_main() on its own stack; the function returns when all are online.  Boot
+ * CPU, calibrated. */
 void smp_start(const struct bootinfo *);
 /* Where STARTUP leads: the number of the trampoline's page. */
 extern uint8_t smp_vector;

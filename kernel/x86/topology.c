@@ -2,12 +2,12 @@
  * Where a CPU stands in the machine: its APIC id, split as CPUID says (SDM vol. 3, 9.9.3).
  *
  * The id has one field a level, the thread lowest.  In order of preference their widths come from
- *	- leaf 0x1f, else 0xb: each subleaf names a level and how far to shift the id to get the one above
- *	  (SDM vol. 2, CPUID);
- *	- AMD: leaf 0x80000008, threads of a package or the width of their field, and leaf 0x8000001e, threads of a core
- *	  (AMD64 manual vol. 3, E.4.7 and E.4.15);
- *	- leaves 1 and 4: ids that a package takes, and its cores; rounded up to powers of two (SDM vol. 3,
- *	  9.9.3).
+ *	- leaf 0x1f, else 0xb: each subleaf names a level and how far to shift the id to get the one
+ *	  above (SDM vol. 2, CPUID);
+ *	- AMD: leaf 0x80000008, threads of a package or the width of their field, and leaf
+ *	  0x8000001e, threads of a core (AMD64 manual vol. 3, E.4.7 and E.4.15);
+ *	- leaves 1 and 4: ids that a package takes, and its cores; rounded up to powers of two (SDM
+ *	  vol. 3, 9.9.3).
  * A level between core and package (module, tile, die) counts as part of the package.
  */
 #include "kernel/x86/cpu.h"

@@ -109,8 +109,8 @@ trap_fixed_up(struct trapframe *frame)
 	return false;
 }
 
-/* An NMI that is not ours (a panic's stop request, one that a handler knows) is counted and survived: boards
- * send them for reasons of their own, and a debugger may. */
+/* An NMI that is not ours (a panic's stop request, one that a handler knows) is counted and
+ * survived: boards send them for reasons of their own, and a debugger may. */
 static void
 trap_nmi(struct trapframe *frame)
 {

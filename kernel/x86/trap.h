@@ -33,7 +33,8 @@ enum {
 void trap_init(void);
 /* Makes the calling CPU use it. */
 void trap_load_idt(void);
-/* Every vector ends here (trap.asm).  Whether to go back without IRET: from a fault inside an NMI. */
+/* Every vector ends here (trap.asm).  Whether to go back without IRET: from a fault inside an
+ * NMI. */
 bool trap_entry(struct trapframe *frame);
 
 /* Accesses that may fault: false instead of an exception (trap.asm).  Any context. */
@@ -41,7 +42,8 @@ bool trap_rdmsr(uint32_t msr, uint64_t *value);
 bool trap_wrmsr(uint32_t msr, uint64_t value);
 bool trap_load(const void *address, uint64_t *value);
 
-/* An instruction that may fault, and where to go on when it does; the set is gathered by the linker. */
+/* An instruction that may fault, and where to go on when it does; the set is gathered by the
+ * linker. */
 struct trap_fixup {
 	uint64_t at, resume;
 };

@@ -1,11 +1,11 @@
 /*
- * COM1: a 16550 or what poses as one.  Section numbers are those of the National Semiconductor PC16550D
- * data sheet (June 1995).
+ * COM1: a 16550 or what poses as one.  Section numbers are those of the National Semiconductor
+ * PC16550D data sheet (June 1995).
  *
- * The device is polled: an interrupt would need a context that a panic does not have.  A transmitter that
- * stays busy costs UART_SPINS reads a character at first; after UART_TIMEOUTS such waits in a row it is
- * taken for dead and only glanced at, so that a dead line does not slow the kernel, and a terminal
- * that held the line up for long gets it back.
+ * The device is polled: an interrupt would need a context that a panic does not have.  A
+ * transmitter that stays busy costs UART_SPINS reads a character at first; after UART_TIMEOUTS such
+ * waits in a row it is taken for dead and only glanced at, so that a dead line does not slow the
+ * kernel, and a terminal that held the line up for long gets it back.
  */
 #include "kernel/console.h"
 #include "kernel/machine.h"
@@ -51,9 +51,9 @@ enum {
 /* The baud generator divides 1.8432 MHz by 16 times this (8.3, table III). */
 #define UART_DIVISOR_115200 1
 
-/* Reads of the status until a character is given up.  A read takes about a microsecond on a board and a
- * third of that on an emulator; sending a character takes 87 microseconds, but whoever reads the
- * other end of an emulated line may rest for a good while. */
+/* Reads of the status until a character is given up.  A read takes about a microsecond on a board
+ * and a third of that on an emulator; sending a character takes 87 microseconds, but whoever reads
+ * the other end of an emulated line may rest for a good while. */
 #define UART_SPINS 2000000u
 #define UART_TIMEOUTS 3
 /* The same for what the firmware left in its 16-byte FIFO: 1.4 ms. */
@@ -131,8 +131,8 @@ uart_get(void)
 	return (status & UART_LSR_BAD) != 0 ? -1 : byte;
 }
 
-/* Whether a UART answers: the scratch register keeps what it is given (8.10), and in loopback the modem
- * outputs appear as modem inputs.  An empty port reads 0xff, some 0x00. */
+/* Whether a UART answers: the scratch register keeps what it is given (8.10), and in loopback the
+ * modem outputs appear as modem inputs.  An empty port reads 0xff, some 0x00. */
 static bool
 uart_present(void)
 {

@@ -1,6 +1,7 @@
 /*
- * The text screen of a VGA: 16-bit cells in display memory, and the hardware cursor.  Facts: IBM Personal
- * System/2 Hardware Interface Technical Reference, Video Subsystem (CRT controller registers).
+ * The text screen of a VGA: 16-bit cells in display memory, and the hardware cursor.  Facts: IBM
+ * Personal System/2 Hardware Interface Technical Reference, Video Subsystem (CRT controller
+ * registers).
  */
 #include <stddef.h>
 
@@ -17,7 +18,8 @@
 /* Light grey on black. */
 #define VGA_ATTRIBUTE 0x0700
 
-/* CRT controller: index, and data at the next port.  A word written to the index port reaches both. */
+/* CRT controller: index, and data at the next port.  A word written to the index port reaches
+ * both. */
 #define VGA_CRTC 0x3d4
 enum {
 	VGA_CRTC_CURSOR_START = 0x0a, /* bit 5 hides the cursor */

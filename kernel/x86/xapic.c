@@ -1,14 +1,14 @@
 /*
  * The LAPIC's memory-mapped back-end (xAPIC).
  *
- * Every access is one aligned 32-bit move (SDM vol. 3, 11.4.1).  The registers are mapped uncached, so a
- * store to them stays behind all earlier stores of this CPU (SDM vol. 3, 9.2.2 and 12.3): who receives an
- * interrupt sees what its sender wrote before, without a fence.
+ * Every access is one aligned 32-bit move (SDM vol. 3, 11.4.1).  The registers are mapped uncached,
+ * so a store to them stays behind all earlier stores of this CPU (SDM vol. 3, 9.2.2 and 12.3): who
+ * receives an interrupt sees what its sender wrote before, without a fence.
  *
- * A command is two stores: the destination to the high half, then the low half, which sends.  An interrupt
- * handler between the two that sent a command of its own would leave its destination for ours, so
- * interrupts are off around the pair.  An NMI cannot be turned off; a sender in an NMI puts the high half
- * back instead.
+ * A command is two stores: the destination to the high half, then the low half, which sends.  An
+ * interrupt handler between the two that sent a command of its own would leave its destination for
+ * ours, so interrupts are off around the pair.  An NMI cannot be turned off; a sender in an NMI
+ * puts the high half back instead.
  */
 #include "kernel/cpu.h"
 #include "kernel/machine.h"

@@ -1,10 +1,10 @@
 /*
  * Gives the kernel's functions that libc has too a name of their own on the host.
  *
- * Macros with arguments, because printf is also a word in __attribute__((format(printf, ...))), which
- * must stay as it is.  The makefile puts this header before every kernel source; a test includes it
- * behind the headers of libc and cmocka and before those of the kernel, and calls the kernel's
- * functions by their plain names from there on.
+ * Macros with arguments, because printf is also a word in __attribute__((format(printf, ...))),
+ * which must stay as it is.  The makefile puts this header before every kernel source; a test
+ * includes it behind the headers of libc and cmocka and before those of the kernel, and calls the
+ * kernel's functions by their plain names from there on.
  */
 #ifndef TESTS_HOST_KERNEL_NAMES_H
 #define TESTS_HOST_KERNEL_NAMES_H

@@ -1,6 +1,6 @@
 /*
- * The kernel's assertions on the host: a failed one is what cmocka's expect_assert_failure() waits for,
- * and else fails the test.
+ * The kernel's assertions on the host: a failed one is what cmocka's expect_assert_failure() waits
+ * for, and else fails the test.
  */
 #include "tests/host/cmocka_all.h"
 

@@ -1,6 +1,6 @@
 /*
- * Fonts, pixels and character cells: every layout that loaders report, drawn into memory whose surroundings
- * are watched.
+ * Fonts, pixels and character cells: every layout that loaders report, drawn into memory whose
+ * surroundings are watched.
  */
 #include "tests/host/cmocka_all.h"
 
@@ -14,7 +14,7 @@
 
 #define TEST_PAINT 0xa5
 
-/* --- a font --------------------------------------------------------------------------------------- */
+/* --- a font ----------------------------------------------------------------------------------- */
 
 /* Version 1, 8 x 16, 256 glyphs, each with a pattern of its own. */
 static uint8_t test_psf1[4 + 256 * 16];
@@ -128,7 +128,7 @@ psf_refuses_absurd_headers(void **state)
 	assert_false(psf_parse(&font, file, sizeof(file)));
 }
 
-/* --- pixels --------------------------------------------------------------------------------------- */
+/* --- pixels ----------------------------------------------------------------------------------- */
 
 static struct bootinfo_framebuffer
 test_layout(uint32_t width, uint32_t height, uint32_t pitch, uint8_t bpp)
@@ -353,7 +353,7 @@ fbdraw_refuses_what_it_cannot_draw(void **state)
 	test_refused(fb);
 }
 
-/* --- cells ---------------------------------------------------------------------------------------- */
+/* --- cells ------------------------------------------------------------------------------------ */
 
 #define TEST_COLUMNS 16
 #define TEST_ROWS 8
@@ -444,7 +444,8 @@ screen_scrolls(void **state)
 	assert_string_equal(test_shown[7], "9               ");
 }
 
-/* Noise on screens of all shapes: what is shown is what is remembered, and test_draw() checks bounds. */
+/* Noise on screens of all shapes: what is shown is what is remembered, and test_draw() checks
+ * bounds. */
 static void
 screen_survives_noise(void **state)
 {

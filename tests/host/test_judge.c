@@ -1,5 +1,6 @@
 /*
- * kernel/main/judge.c: a timer that is right passes whatever the host dropped, one that is wrong never does.
+ * kernel/main/judge.c: a timer that is right passes whatever the host dropped, one that is wrong
+ * never does.
  */
 #include "tests/host/cmocka_all.h"
 

@@ -28,7 +28,8 @@ test_begin(struct lineedit *le)
 	lineedit_init(le, test_echo);
 }
 
-/* Feeds `n` characters, all of which but the last must leave the line open; returns the last result. */
+/* Feeds `n` characters, all of which but the last must leave the line open; returns the last
+ * result. */
 static enum lineedit_result
 test_feed_bytes(struct lineedit *le, const char *text, size_t n)
 {

@@ -216,7 +216,8 @@ test_pointer_unsound(void **state)
 		image_place_table(TEST_EBDA, &test_pointer);
 		assert_false(test_parse());
 	}
-	/* The length counts: nothing, more than there is, two paragraphs with a sum of their own. */
+	/* The length counts: nothing, more than there is, two paragraphs with a sum of their
+	 * own. */
 	for (unsigned paragraphs = 0; paragraphs < 256; paragraphs++) {
 		test_end(test_whole());
 		table_set(&test_pointer, 8, paragraphs, 1);

@@ -104,7 +104,8 @@ test_scale(void **state)
 	}
 }
 
-/* Each deadline is the least whole number of cycles that is no earlier than a multiple, and after `now`. */
+/* Each deadline is the least whole number of cycles that is no earlier than a multiple, and after
+ * `now`. */
 static void
 test_deadline(void **state)
 {

@@ -67,7 +67,7 @@ calls_next_cpu(void)
 	return cpu_lookup((curcpu()->ci_index + 1) % ncpu);
 }
 
-/* --- probes --------------------------------------------------------------------------------------------- */
+/* --- probes ----------------------------------------------------------------------------------- */
 
 void
 probe_init(struct probe *probe, enum xc_level level)
@@ -127,7 +127,7 @@ probe_right(const struct probe *probe, uint64_t n, uint64_t each)
 	return right;
 }
 
-/* --- latches -------------------------------------------------------------------------------------------- */
+/* --- latches ---------------------------------------------------------------------------------- */
 
 void
 latch_hold(void *arg1, void *arg2 __attribute__((unused)))
@@ -145,7 +145,7 @@ latch_open(struct latch *latch)
 	atomic_store_explicit(&latch->open, 1, memory_order_release);
 }
 
-/* --- waiting -------------------------------------------------------------------------------------------- */
+/* --- waiting ---------------------------------------------------------------------------------- */
 
 bool
 calls_wait_all(const uint64_t *where, unsigned n)

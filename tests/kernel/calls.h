@@ -1,5 +1,6 @@
 /*
- * Cross calls for tests: every level by number, functions that look at where they run, functions that stay.
+ * Cross calls for tests: every level by number, functions that look at where they run, functions
+ * that stay.
  */
 #ifndef TESTS_KERNEL_CALLS_H
 #define TESTS_KERNEL_CALLS_H
@@ -29,18 +30,19 @@ void probe_init(struct probe *, enum xc_level);
 void probe_free(struct probe *);
 void probe_reset(struct probe *, enum xc_level);
 /* The function of a call: arg1 is the probe. */
-void probe_run(void *probe, void *unused);
+void probe_run(void *arg1, void *arg2);
 uint64_t probe_ran(const struct probe *);
 uint64_t probe_ran_on(const struct probe *, const struct cpu_info *);
 /* It ran where it should: `n` times together, and `each` times on every CPU or (0) anyhow. */
 bool probe_right(const struct probe *, uint64_t n, uint64_t each);
 
-/* A function that stays until it may go: any level, with its CPU.  Never on the CPU that is to let it go. */
+/* A function that stays until it may go: any level, with its CPU.  Never on the CPU that is to let
+ * it go. */
 struct latch {
 	_Atomic uint64_t begun, open;
 };
 
-void latch_hold(void *latch, void *unused);
+void latch_hold(void *arg1, void *arg2); /* arg1: the latch */
 void latch_open(struct latch *);
 
 /* Waits for that many of the tickets, all 0. */

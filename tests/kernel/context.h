@@ -19,8 +19,8 @@ enum context {
 	CONTEXTS
 };
 
-/* Runs func(arg) in that context on the caller's CPU, and returns when it is over; false when it did not begin.  By one
- * thread at a time. */
+/* Runs func(arg) in that context on the caller's CPU, and returns when it is over; false when it
+ * did not begin.  By one thread at a time. */
 bool context_run(enum context, void (*func)(void *), void *arg) __attribute__((warn_unused_result));
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * The operations of the table of contexts.
  *
- * Each one notes what it found in matrix_right, which the check then asserts: a function in an interrupt or an NMI must not
- * print.
+ * Each one notes what it found in matrix_right, which the check then asserts: a function in an
+ * interrupt or an NMI must not print.
  */
 #include "tests/kernel/matrix.h"
 
@@ -13,6 +13,7 @@
 #include "tests/kernel/calls.h"
 #include "tests/kernel/others.h"
 #include "xcall/xc_call.h"
+#include "xcall/xc_cpu.h"
 #include "xcall/xc_slot.h"
 
 /* A hang detector. */
@@ -38,7 +39,7 @@ matrix_is_right(void)
 	return matrix_right;
 }
 
-/* --- posts ---------------------------------------------------------------------------------------------- */
+/* --- posts ------------------------------------------------------------------------------------ */
 
 static void
 matrix_post(unsigned flags)
@@ -88,7 +89,7 @@ matrix_check_post(const struct matrix_op *op __attribute__((unused)), enum conte
 	return matrix_right && probe_right(&matrix_probe, 2 + ncpu, 0);
 }
 
-/* --- posts without room --------------------------------------------------------------------------------- */
+/* --- posts without room ----------------------------------------------------------------------- */
 
 /* What the call that makes CONTEXT_FUNCTION leaves of the room. */
 static unsigned
@@ -154,7 +155,7 @@ matrix_check_hard_full(const struct matrix_op *op __attribute__((unused)), enum 
 	    probe_right(&matrix_probe, XC_ROOM_HARD + (context != CONTEXT_SPINLOCK), 0);
 }
 
-/* --- waits ---------------------------------------------------------------------------------------------- */
+/* --- waits ------------------------------------------------------------------------------------ */
 
 /* A call that is over: a wait is wrong whether or not it would sleep. */
 static void
@@ -201,7 +202,7 @@ matrix_check_right(const struct matrix_op *op __attribute__((unused)),
 	return matrix_right;
 }
 
-/* --- descriptors ---------------------------------------------------------------------------------------- */
+/* --- descriptors ------------------------------------------------------------------------------ */
 
 static void
 matrix_call_init(void)
@@ -262,9 +263,10 @@ matrix_run_call_timedwait(const struct matrix_op *op, enum context context)
 	matrix_note(probe_ran(&matrix_probe) == (context == CONTEXT_EARLY ? 1 : 2));
 }
 
-/* --- cancelling ----------------------------------------------------------------------------------------- */
+/* --- cancelling ------------------------------------------------------------------------------- */
 
-/* A lazy call to this CPU: whether it has run meanwhile or not, nothing of it is left afterwards. */
+/* A lazy call to this CPU: whether it has run meanwhile or not, nothing of it is left
+ * afterwards. */
 static void
 matrix_run_cancel(const struct matrix_op *op, enum context context __attribute__((unused)))
 {
@@ -314,7 +316,7 @@ matrix_check_call_cancel(const struct matrix_op *op __attribute__((unused)),
 	return matrix_right && xc_call_done(&matrix_call[0]) && probe_ran(&matrix_probe) <= 1;
 }
 
-/* --- barriers, drains ----------------------------------------------------------------------------------- */
+/* --- barriers, drains ------------------------------------------------------------------------- */
 
 /* What was posted before is over after. */
 static void
@@ -335,7 +337,7 @@ matrix_run_drain(const struct matrix_op *op, enum context context)
 		matrix_note(xc_done(matrix_ticket[i]));
 }
 
-/* --- CPUs that come and go ------------------------------------------------------------------------------ */
+/* --- CPUs that come and go -------------------------------------------------------------------- */
 
 static void
 matrix_run_cpu_online(const struct matrix_op *op __attribute__((unused)),
@@ -351,7 +353,7 @@ matrix_run_cpu_dying(const struct matrix_op *op __attribute__((unused)),
 	(void)!xc_cpu_dying(curcpu());
 }
 
-/* --- the table ------------------------------------------------------------------------------------------ */
+/* --- the table -------------------------------------------------------------------------------- */
 
 /* clang-format off */
 MATRIX_OP(post_low,            LOW,        NULL, NULL,                     post,           post)

@@ -13,8 +13,8 @@
 /* How an operation is tried. */
 struct matrix_op {
 	enum xc_level level;
-	/* In a thread, before; the second one for a cell that is forbidden, so that nothing but the context is wrong.
-	 * NULL: nothing. */
+	/* In a thread, before; the second one for a cell that is forbidden, so that nothing but the
+	 * context is wrong.  NULL: nothing. */
 	void (*setup)(const struct matrix_op *);
 	void (*prepare)(const struct matrix_op *);
 	/* In the context; notes what it finds. */

@@ -1,5 +1,6 @@
 /*
- * The operations of the table of contexts that are not about one call: ipi(9), everybody at once, looking.
+ * The operations of the table of contexts that are not about one call: ipi(9), everybody at once,
+ * looking.
  */
 #include <stddef.h>
 
@@ -22,7 +23,7 @@ static unsigned matrix_ipi;
 static ipi_msg_t matrix_msg;
 static struct cpuset matrix_set;
 
-/* --- ipi(9) --------------------------------------------------------------------------------------------- */
+/* --- ipi(9) ----------------------------------------------------------------------------------- */
 
 static void
 matrix_handler(void *arg __attribute__((unused)))
@@ -95,7 +96,7 @@ matrix_run_ipi_wait(const struct matrix_op *op __attribute__((unused)), enum con
 	matrix_note(matrix_handled_right(context == CONTEXT_EARLY ? 1 : ncpu));
 }
 
-/* --- everybody at once ---------------------------------------------------------------------------------- */
+/* --- everybody at once ------------------------------------------------------------------------ */
 
 static void
 matrix_run_rendezvous(const struct matrix_op *op __attribute__((unused)), enum context context)
@@ -131,7 +132,7 @@ matrix_check_right(const struct matrix_op *op __attribute__((unused)),
 	return matrix_is_right();
 }
 
-/* --- looking -------------------------------------------------------------------------------------------- */
+/* --- looking ---------------------------------------------------------------------------------- */
 
 static uint64_t matrix_live, matrix_over;
 static struct latch matrix_look_latch;

@@ -1,14 +1,14 @@
 /*
- * The table of contexts of the contract, one row an operation, and each cell a case: Y works as it does in a thread, B works
- * and is EBUSY without room, E works without the other CPUs, A panics (misuse_xcall_matrix.c), X as well
- * (misuse_xcall_ipi.c), _ does not arise.
+ * The table of contexts of the contract, one row an operation, and each cell a case: Y works as it
+ * does in a thread, B works and is EBUSY without room, E works without the other CPUs, A panics
+ * (misuse_xcall_matrix.c), X as well (misuse_xcall_ipi.c), _ does not arise.
  */
 #ifndef TESTS_KERNEL_MATRIX_CELLS_H
 #define TESTS_KERNEL_MATRIX_CELLS_H
 
 /* clang-format off */
 #define MATRIX_TABLE(ROW) \
-	/*  operation          thread spinlock nopreempt intr_off softint hardirq nmi function early */ \
+	/*                 thread spinlock nopreempt intr_off softint hardirq nmi function early */\
 	ROW(post_low,               Y,       Y,        Y,       Y,      Y,      Y,  A,       Y,    E) \
 	ROW(post_soft,              Y,       Y,        Y,       Y,      Y,      Y,  A,       Y,    E) \
 	ROW(post_hard,              Y,       Y,        Y,       Y,      Y,      Y,  A,       Y,    E) \

@@ -1,6 +1,6 @@
 /*
- * Misuse of callouts and of the clients of cross calls: each boot must end in a panic that names the offence
- * (tests/console/misuse.toml).
+ * Misuse of callouts and of the clients of cross calls: each boot must end in a panic that names
+ * the offence (tests/console/misuse.toml).
  */
 #include <stddef.h>
 

@@ -1,5 +1,6 @@
 /*
- * Misuse of CPUs that come and go: each boot must end in a panic that names the offence (tests/console/misuse.toml).
+ * Misuse of CPUs that come and go: each boot must end in a panic that names the offence
+ * (tests/console/misuse.toml).
  */
 #include <stddef.h>
 

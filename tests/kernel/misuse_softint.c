@@ -1,6 +1,6 @@
 /*
- * Boots that must end in a panic which names who did what: soft interrupts, intr_enter(), NMI handlers
- * (tests/console/misuse.toml).
+ * Boots that must end in a panic which names who did what: soft interrupts, intr_enter(), NMI
+ * handlers (tests/console/misuse.toml).
  */
 #include <stddef.h>
 
@@ -34,7 +34,7 @@ misuse_nothing(void *arg __attribute__((unused)))
 {
 }
 
-/* --- sleeping ------------------------------------------------------------------------------------------ */
+/* --- sleeping --------------------------------------------------------------------------------- */
 
 static void
 misuse_enter(void *arg __attribute__((unused)))
@@ -80,7 +80,7 @@ TEST_MISUSE(softint_disestablishes_itself)
 	misuse_run(misuse_disestablish);
 }
 
-/* --- not as it was found ------------------------------------------------------------------------------- */
+/* --- not as it was found ---------------------------------------------------------------------- */
 
 static void
 misuse_leave_interrupts_off(void *arg __attribute__((unused)))
@@ -115,7 +115,7 @@ TEST_MISUSE(softint_leaves_preemption_off)
 	misuse_run(misuse_leave_preemption_off);
 }
 
-/* --- wrong arguments, wrong context -------------------------------------------------------------------- */
+/* --- wrong arguments, wrong context ----------------------------------------------------------- */
 
 TEST_MISUSE(softint_null_function)
 {

@@ -1,5 +1,6 @@
 /*
- * Misuse of cross calls: each boot must end in a panic that names the offence (tests/console/misuse.toml).
+ * Misuse of cross calls: each boot must end in a panic that names the offence
+ * (tests/console/misuse.toml).
  */
 #include <stddef.h>
 
@@ -7,6 +8,7 @@
 #include "tests/kernel/crew.h"
 #include "tests/kernel/test.h"
 #include "xcall/xc_call.h"
+#include "xcall/xc_cpu.h"
 #include "xcall/xcall.h"
 
 static struct spinlock misuse_spinlock = SPINLOCK_INIT("misuse");
@@ -31,7 +33,7 @@ misuse_next_step(void)
 	atomic_fetch_add_explicit(&misuse_step, 1, memory_order_release);
 }
 
-/* --- arguments ------------------------------------------------------------------------------------------ */
+/* --- arguments -------------------------------------------------------------------------------- */
 
 TEST_MISUSE(xcall_null_function)
 {
@@ -112,7 +114,7 @@ TEST_MISUSE(xcall_init_twice)
 	xc_init_cpu(curcpu());
 }
 
-/* --- descriptors ---------------------------------------------------------------------------------------- */
+/* --- descriptors ------------------------------------------------------------------------------ */
 
 static struct xc_call misuse_call;
 
@@ -153,7 +155,7 @@ TEST_MISUSE(xcall_descriptor_reused)
 	kthread_sleep_ns(1000000000);
 }
 
-/* --- inside functions ----------------------------------------------------------------------------------- */
+/* --- inside functions ------------------------------------------------------------------------- */
 
 static void
 misuse_wait_holding(void *arg1 __attribute__((unused)), void *arg2 __attribute__((unused)))
@@ -277,7 +279,7 @@ TEST_MISUSE(xcall_nmi_posts)
 	(void)xc_wait(xc_unicast(XC_NMI, misuse_wait_for_low, NULL, NULL, curcpu()));
 }
 
-/* --- CPUs that come and go ------------------------------------------------------------------------------ */
+/* --- CPUs that come and go -------------------------------------------------------------------- */
 
 TEST_MISUSE(xcall_online_by_another)
 {
@@ -289,7 +291,7 @@ TEST_MISUSE(xcall_dying_by_another)
 	(void)!xc_cpu_dying(misuse_last_cpu());
 }
 
-/* --- what a function leaves behind ---------------------------------------------------------------------- */
+/* --- what a function leaves behind ------------------------------------------------------------ */
 
 static void
 misuse_leak_preemption(void *arg1 __attribute__((unused)), void *arg2 __attribute__((unused)))
@@ -379,7 +381,7 @@ TEST_MISUSE(xcall_descriptor_leaks_spinlock)
 	(void)!xc_call_post(&misuse_call, XC_HARD, curcpu());
 }
 
-/* --- chains --------------------------------------------------------------------------------------------- */
+/* --- chains ----------------------------------------------------------------------------------- */
 
 static void
 misuse_wait_for_ticket(void *arg1 __attribute__((unused)), void *arg2 __attribute__((unused)))

@@ -1,6 +1,6 @@
 /*
- * Who may do what, the cells that are forbidden: each must end in a panic with the documented words (matrix_cells.h,
- * tests/console/misuse.toml).
+ * Who may do what, the cells that are forbidden: each must end in a panic with the documented words
+ * (matrix_cells.h, tests/console/misuse.toml).
  */
 #include "tests/kernel/matrix.h"
 #include "tests/kernel/test.h"

@@ -1,6 +1,6 @@
 /*
- * What the console was told meanwhile: one more device, which keeps what it is given.  It is called under the console
- * lock, so its variables need no other.
+ * What the console was told meanwhile: one more device, which keeps what it is given.  It is called
+ * under the console lock, so its variables need no other.
  */
 #include "tests/kernel/overhear.h"
 

@@ -9,7 +9,8 @@
 
 struct cpu_info;
 
-/* Brings all CPUs online, whatever the case before has left.  False on one CPU: the case is skipped then. */
+/* Brings all CPUs online, whatever the case before has left.  False on one CPU: the case is skipped
+ * then. */
 bool plug_begin(void);
 /* Takes the CPU out or in; says why not and returns false if that is refused. */
 bool plug_set(struct cpu_info *, bool online);

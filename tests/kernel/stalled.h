@@ -1,5 +1,6 @@
 /*
- * CPUs and calls that stand still on purpose, and waits that report soon: for tests of the report of a stall.
+ * CPUs and calls that stand still on purpose, and waits that report soon: for tests of the report
+ * of a stall.
  */
 #ifndef TESTS_KERNEL_STALLED_H
 #define TESTS_KERNEL_STALLED_H
@@ -22,14 +23,14 @@ void stalled_end(void);
 extern struct xc_stats stalled_stats;
 extern uint64_t stalled_resent, stalled_stalls;
 
-/* Functions to call: counts; stand at a gate. */
+/* Functions to call: counts; stand at the gate arg1. */
 extern _Atomic uint64_t stalled_ran;
 void stalled_count_up(void *, void *);
-void stalled_pass(void *gate, void *);
-void stalled_pass_too(void *gate, void *);
+void stalled_pass(void *arg1, void *arg2);
+void stalled_pass_too(void *arg1, void *arg2);
 
-/* Spins in it until that is released (masked.h): to call by XC_NMI. */
-void stalled_spin_in_nmi(void *masked, void *);
+/* Spins in it until the struct masked (masked.h) arg1 is released: to call by XC_NMI. */
+void stalled_spin_in_nmi(void *arg1, void *arg2);
 
 /* The last CPU; NULL, and the case is skipped, when there are less. */
 struct cpu_info *stalled_target(unsigned cpus);

@@ -137,7 +137,8 @@ struct test_resources {
 	size_t pages;
 };
 
-/* Free pages, with those counted as free that caches keep for good: stacks, and the tables that map them. */
+/* Free pages, with those counted as free that caches keep for good: stacks, and the tables that map
+ * them. */
 static struct test_resources
 test_measure(void)
 {
@@ -193,7 +194,8 @@ test_run(const char *list)
 
 	for (const struct test_case *t = set_tests_start; t < set_tests_end; t++)
 		suites += test_starts_suite(t) && test_chosen(list, t->suite);
-	/* Without rescues: a lost notification must show, and not be made good after some seconds. */
+	/* Without rescues: a lost notification must show, and not be made good after some
+	 * seconds. */
 	xc_stall_config(0, TEST_STALL_NS, false, false);
 	printf("KTAP version 1\n1..%u\n", suites);
 	for (const struct test_case *t = set_tests_start; t < set_tests_end; t++) {

@@ -8,9 +8,9 @@
  *		T_ASSERT_EQ(seen, expected);
  *	}
  *
- * gives KTAP result "mutex.excludes".  A failed assertion is printed with file, line and values, fails
- * the case and returns from it.  Cases of a suite run in the order of the source, in a thread on CPU 0 at
- * PRI_KERNEL; the runner checks threads and pages for leaks after each suite.
+ * gives KTAP result "mutex.excludes".  A failed assertion is printed with file, line and values,
+ * fails the case and returns from it.  Cases of a suite run in the order of the source, in a thread
+ * on CPU 0 at PRI_KERNEL; the runner checks threads and pages for leaks after each suite.
  */
 #ifndef TESTS_KERNEL_TEST_H
 #define TESTS_KERNEL_TEST_H
@@ -72,13 +72,15 @@ void test_skip(const char *why);
  * emulated CPU on a loaded host can lose seconds, never a minute. */
 bool test_wait_at_least(_Atomic uint64_t *counter, uint64_t value);
 
-/* A vector that runs `handler`, from those that only tests use; the same one whenever asked for that
- * handler.  Not from two threads at once. */
+/* A vector that runs `handler`, from those that only tests use; the same one whenever asked for
+ * that handler.  Not from two threads at once. */
 unsigned test_vector(intr_handler_t handler);
 
-/* Runs the suites named in `list` (comma-separated, "all"); prints KTAP; true when nothing failed. */
+/* Runs the suites named in `list` (comma-separated, "all"); prints KTAP; true when nothing
+ * failed. */
 bool test_run(const char *list);
-/* Runs one misuse case; returns (false) only when there is none of that name or it did not panic. */
+/* Runs one misuse case; returns (false) only when there is none of that name or it did not
+ * panic. */
 bool test_misuse(const char *name);
 
 extern const struct test_case set_tests_start[], set_tests_end[];

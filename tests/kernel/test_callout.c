@@ -1,7 +1,8 @@
 /*
  * Callouts: when and where they run, stopping and moving them from anywhere, CPUs that are offline.
  *
- * No case judges by how late a callout is: an emulator drops ticks when its host is busy.  Never early is what always holds.
+ * No case judges by how late a callout is: an emulator drops ticks when its host is busy.  Never
+ * early is what always holds.
  */
 #include "kernel/callout.h"
 
@@ -66,7 +67,7 @@ callout_ncpu(void)
 	return ncpu < CALLOUT_CPUS_MAX ? ncpu : CALLOUT_CPUS_MAX;
 }
 
-/* --- where and when ------------------------------------------------------------------------------------- */
+/* --- where and when --------------------------------------------------------------------------- */
 
 TEST_CASE(callout, runs_once_and_never_early)
 {
@@ -165,7 +166,7 @@ TEST_CASE(callout, on_a_set)
 	}
 }
 
-/* --- stopping and moving --------------------------------------------------------------------------------- */
+/* --- stopping and moving ---------------------------------------------------------------------- */
 
 TEST_CASE(callout, stopped_does_not_run)
 {
@@ -289,7 +290,7 @@ TEST_CASE(callout, freed_by_its_function)
 		T_ASSERT(freed[i].co_func != free_run);
 }
 
-/* --- the example of callout(9) ---------------------------------------------------------------------------- */
+/* --- the example of callout(9) ---------------------------------------------------------------- */
 
 struct watch {
 	callout_t callout;
@@ -335,7 +336,7 @@ TEST_CASE(callout, example)
 	T_ASSERT_EQ(atomic_load_explicit(&watch.looks, memory_order_relaxed), looks);
 }
 
-/* --- several CPUs at once ---------------------------------------------------------------------------------- */
+/* --- several CPUs at once --------------------------------------------------------------------- */
 
 #define RACE_ROUNDS 100u
 
@@ -435,7 +436,7 @@ TEST_CASE(callout, storm)
 	T_ASSERT_EQ(after, runs);
 }
 
-/* --- CPUs that are offline --------------------------------------------------------------------------------- */
+/* --- CPUs that are offline -------------------------------------------------------------------- */
 
 TEST_CASE(callout, offline_cpu)
 {

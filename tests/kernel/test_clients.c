@@ -23,12 +23,12 @@ clients_ncpu(void)
 	return ncpu < CLIENTS_CPUS_MAX ? ncpu : CLIENTS_CPUS_MAX;
 }
 
-/* --- TLB shootdown -------------------------------------------------------------------------------------- */
+/* --- TLB shootdown ---------------------------------------------------------------------------- */
 
 #define TLB_ROUNDS 60u
 
-/* Two windows, changed in turns.  Each page holds its number; whoever has seen a number announced for a window must not see
- * an older page there. */
+/* Two windows, changed in turns.  Each page holds its number; whoever has seen a number announced
+ * for a window must not see an older page there. */
 static struct tlb_test {
 	uintptr_t window[2];
 	_Atomic uint64_t announced[2];
@@ -184,7 +184,7 @@ TEST_CASE(clients, shootdown_of_many_pages)
 	T_ASSERT_EQ(atomic_load_explicit(&many_stale, memory_order_relaxed), 0);
 }
 
-/* --- counters ------------------------------------------------------------------------------------------- */
+/* --- counters --------------------------------------------------------------------------------- */
 
 #define COUNTER_TAKES 60u
 #define COUNTER_ADDS 2000u
@@ -273,7 +273,7 @@ TEST_CASE(clients, counter_of_an_offline_cpu)
 	T_ASSERT_EQ(pcounter_read(counter_test), 0);
 }
 
-/* --- kernel text ---------------------------------------------------------------------------------------- */
+/* --- kernel text ------------------------------------------------------------------------------ */
 
 #define TEXT_BEFORE 0x12345678u
 #define TEXT_AFTER 0x23456789u

@@ -1,8 +1,8 @@
 /*
  * The console: no line is torn or lost, whoever prints at the same time.
  *
- * What reaches the devices is seen through one more device, which keeps what it is given.  It is called
- * under the console lock, so its variables need no other.
+ * What reaches the devices is seen through one more device, which keeps what it is given.  It is
+ * called under the console lock, so its variables need no other.
  */
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -17,7 +17,7 @@
 #include "kernel/string.h"
 #include "tests/kernel/test.h"
 
-/* --- many CPUs print ------------------------------------------------------------------------------- */
+/* --- many CPUs print -------------------------------------------------------------------------- */
 
 /* All threads together; a real serial line takes 5 ms for each. */
 #define CONSOLE_LINES 400
@@ -28,7 +28,8 @@ static lwp_t *console_thread[MAXCPUS];
 static unsigned console_threads, console_lines;
 static _Atomic uint64_t console_ready;
 
-/* The checker's: the line that arrives, the next number expected of each thread, and what was wrong. */
+/* The checker's: the line that arrives, the next number expected of each thread, and what was
+ * wrong. */
 static char console_line[CONSOLE_LINE_BYTES];
 static unsigned console_line_length;
 static unsigned console_next_number[MAXCPUS];
@@ -136,7 +137,7 @@ TEST_CASE(console, lines_of_many_cpus_stay_whole)
 		T_ASSERT_EQ(console_next_number[i], console_lines);
 }
 
-/* --- who continues whose line ---------------------------------------------------------------------- */
+/* --- who continues whose line ----------------------------------------------------------------- */
 
 static char console_record[1024];
 static unsigned console_record_length;
@@ -219,7 +220,7 @@ TEST_CASE(console, a_detached_device_gets_nothing)
 	T_ASSERT(strcmp(console_record, "# attached\n") == 0);
 }
 
-/* --- panics ---------------------------------------------------------------------------------------- */
+/* --- panics ----------------------------------------------------------------------------------- */
 
 static void
 console_panic(void)

@@ -1,6 +1,6 @@
 /*
- * CPUs that go offline and come back: the kernel's half, and who is refused.  The storm of calls meanwhile is in
- * test_hotplug_storm.c.
+ * CPUs that go offline and come back: the kernel's half, and who is refused.  The storm of calls
+ * meanwhile is in test_hotplug_storm.c.
  */
 #include <stddef.h>
 
@@ -33,7 +33,7 @@ ran(void)
 	return atomic_load_explicit(&runs, memory_order_relaxed);
 }
 
-/* --- out and in ------------------------------------------------------------------------------------------- */
+/* --- out and in ------------------------------------------------------------------------------- */
 
 static void
 cycle(struct cpu_info *ci)
@@ -126,7 +126,7 @@ TEST_CASE(hotplug, operations_take_turns)
 	T_ASSERT(plug_answers(ci));
 }
 
-/* --- the timer -------------------------------------------------------------------------------------------- */
+/* --- the timer -------------------------------------------------------------------------------- */
 
 /* arg1: the mode, arg2: the rate. */
 static void
@@ -142,7 +142,8 @@ set_timer_of(struct cpu_info *ci, enum timer_mode mode, uint64_t hz)
 	    xc_wait(xc_unicast(0, program_timer, (void *)(uintptr_t)mode, (void *)hz, ci)), 0);
 }
 
-/* Intervals that are no whole multiple of the period, to a twentieth of it: a host may drop ticks. */
+/* Intervals that are no whole multiple of the period, to a twentieth of it: a host may drop
+ * ticks. */
 static unsigned
 crooked_intervals(const struct timer_record *r)
 {
@@ -235,7 +236,7 @@ TEST_CASE(hotplug, a_timer_that_was_off_stays_off)
 	set_timer_of(ci, TIMER_PERIODIC, HZ);
 }
 
-/* --- threads ---------------------------------------------------------------------------------------------- */
+/* --- threads ---------------------------------------------------------------------------------- */
 
 static void
 stay(void *arg)

@@ -56,7 +56,8 @@ TEST_CASE(hotplug_machine, a_parked_cpu_takes_nmis_and_no_interrupts)
 	T_ASSERT(atomic_load_explicit(&ci->ci_md->nmis, memory_order_relaxed) > nmis);
 }
 
-/* INIT alone; INIT and a STARTUP that nobody asked for, which leads through the trampoline to its end. */
+/* INIT alone; INIT and a STARTUP that nobody asked for, which leads through the trampoline to its
+ * end. */
 TEST_CASE(hotplug_machine, a_parked_cpu_survives_init_and_startup)
 {
 	unsigned vector = test_vector(stray);

@@ -1,6 +1,6 @@
 /*
- * Cross calls of every kind from all CPUs to one that goes and comes meanwhile, with a ledger: what was posted runs
- * exactly once, what was refused never.
+ * Cross calls of every kind from all CPUs to one that goes and comes meanwhile, with a ledger: what
+ * was posted runs exactly once, what was refused never.
  */
 #include <stddef.h>
 
@@ -66,7 +66,7 @@ storm_get(_Atomic uint64_t *counter)
 	return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-/* --- the functions --------------------------------------------------------------------------------------- */
+/* --- the functions ---------------------------------------------------------------------------- */
 
 static void
 storm_nested(void *arg1 __attribute__((unused)), void *arg2 __attribute__((unused)))
@@ -74,7 +74,8 @@ storm_nested(void *arg1 __attribute__((unused)), void *arg2 __attribute__((unuse
 	storm_add(&storm_nested_ran);
 }
 
-/* Posts on, from whatever context that is; where there is no room, or the CPU is on its way out, it is told so. */
+/* Posts on, from whatever context that is; where there is no room, or the CPU is on its way out, it
+ * is told so. */
 static void
 storm_post_on(unsigned flags, unsigned cpu)
 {
@@ -113,7 +114,7 @@ storm_message(void *arg)
 	atomic_fetch_add_explicit(&ran[curcpu()->ci_index], 1, memory_order_relaxed);
 }
 
-/* --- a poster -------------------------------------------------------------------------------------------- */
+/* --- a poster --------------------------------------------------------------------------------- */
 
 static unsigned
 storm_flags(uint64_t random)
@@ -237,7 +238,7 @@ storm_poster(void *arg)
 		storm_settle(p, &p->call[i]);
 }
 
-/* --- one that leaves its calls lying until somebody comes for them ------------------------------------------- */
+/* --- one that leaves its calls lying until somebody comes for them ---------------------------- */
 
 static bool
 storm_over(struct storm_call *call)
@@ -286,7 +287,7 @@ storm_lazy_poster(void *arg)
 		storm_settle(p, &p->call[i]);
 }
 
-/* --- the storm ------------------------------------------------------------------------------------------- */
+/* --- the storm -------------------------------------------------------------------------------- */
 
 static void
 storm_step(void)

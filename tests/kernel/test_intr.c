@@ -1,5 +1,6 @@
 /*
- * Interrupts: the way out of them, code that runs as if in one, interrupts to oneself, NMIs and their handlers.
+ * Interrupts: the way out of them, code that runs as if in one, interrupts to oneself, NMIs and
+ * their handlers.
  */
 #include <stdatomic.h>
 #include <stddef.h>
@@ -22,7 +23,7 @@
 /* An interrupt to the own CPU comes at once; an emulator may take its time. */
 #define INTR_SOON_NS 10000000000ull
 
-/* --- a thread that waits to be woken, better than the one that runs the case ---------------------------- */
+/* --- a thread that waits to be woken, better than the one that runs the case ------------------ */
 
 struct intr_wake {
 	struct crew_job job;
@@ -78,7 +79,7 @@ intr_wake_tear_down(struct intr_wake *w)
 	mutex_destroy(&w->lock);
 }
 
-/* --- intr_enter() and intr_leave() ---------------------------------------------------------------------- */
+/* --- intr_enter() and intr_leave() ------------------------------------------------------------ */
 
 static _Atomic uint64_t intr_soft_runs;
 
@@ -134,7 +135,8 @@ TEST_CASE(intr, leave_does_what_the_end_of_an_interrupt_does)
 	intr_wake_tear_down(&w);
 }
 
-/* Waits, spinning, and lets the ticks go on that the caller stopped: no tick shall do what is to happen without. */
+/* Waits, spinning, and lets the ticks go on that the caller stopped: no tick shall do what is to
+ * happen without. */
 static bool
 intr_without_ticks(_Atomic uint64_t *counter, uint64_t value)
 {
@@ -207,7 +209,7 @@ TEST_CASE(intr, leave_under_a_spinlock_keeps_it_pending)
 	softint_disestablish(cookie);
 }
 
-/* --- the exit hook ------------------------------------------------------------------------------------- */
+/* --- the exit hook ---------------------------------------------------------------------------- */
 
 static intr_hook_t intr_hook_before;
 static _Atomic uint64_t intr_hooked, intr_hook_bad;
@@ -274,7 +276,7 @@ TEST_CASE(intr, exit_hook_runs_at_the_end_of_the_outermost_interrupt)
 	softint_disestablish(intr_hook_cookie);
 }
 
-/* --- interrupts to oneself ----------------------------------------------------------------------------- */
+/* --- interrupts to oneself -------------------------------------------------------------------- */
 
 static _Atomic uint64_t intr_selves;
 
@@ -300,7 +302,7 @@ TEST_CASE(intr, interrupts_to_oneself_wait_and_merge_while_they_are_off)
 	T_ASSERT_EQ(atomic_load_explicit(&intr_selves, memory_order_acquire), before + 1);
 }
 
-/* --- NMIs ---------------------------------------------------------------------------------------------- */
+/* --- NMIs ------------------------------------------------------------------------------------- */
 
 extern const uint8_t text_start[], text_end[];
 
@@ -397,7 +399,8 @@ TEST_CASE(intr, an_nmi_to_oneself_comes_with_interrupts_off)
 	T_ASSERT_EQ(after, before + 1);
 }
 
-/* The first of two NMIs faults in its handler: the return from the fault must not let the second in. */
+/* The first of two NMIs faults in its handler: the return from the fault must not let the second
+ * in. */
 static _Atomic uint64_t intr_faults, intr_after_fault, intr_early;
 
 static bool
@@ -438,7 +441,7 @@ TEST_CASE(intr, a_fault_in_an_nmi_lets_no_other_in)
 	T_ASSERT_EQ(atomic_load_explicit(&intr_nmi_bad, memory_order_relaxed), 0);
 }
 
-/* --- distance ------------------------------------------------------------------------------------------ */
+/* --- distance --------------------------------------------------------------------------------- */
 
 TEST_CASE(intr, distances_follow_the_topology)
 {

@@ -227,7 +227,8 @@ TEST_CASE(sched, a_lesser_thread_waits)
 
 /* --- turns ------------------------------------------------------------------------------------ */
 
-/* Which of the equals ran last, how often that changed, and how often to each; they are on one CPU. */
+/* Which of the equals ran last, how often that changed, and how often to each; they are on one
+ * CPU. */
 static _Atomic uint64_t sched_turn, sched_turns, sched_turns_of[3];
 
 static void

@@ -22,7 +22,8 @@
 #define SOFTINT_SOON_NS 10000000000ull
 /* Long enough for some ticks at HZ. */
 #define SOFTINT_TICKS_US 50000
-/* Frames of four levels and five interrupts, with functions that need next to nothing (param.h counts on it). */
+/* Frames of four levels and five interrupts, with functions that need next to nothing (param.h
+ * counts on it). */
 #define SOFTINT_DEPTH_BYTES 6144
 
 /* What happened, a letter an event; everything here happens on CPU 0. */
@@ -95,7 +96,7 @@ softint_tear_down(void)
 		softint_disestablish(softint_of[i]);
 }
 
-/* --- where they run ------------------------------------------------------------------------------------ */
+/* --- where they run --------------------------------------------------------------------------- */
 
 struct softint_seen {
 	bool soft, hard, intr_on;
@@ -205,7 +206,7 @@ TEST_CASE(softint, runs_on_the_way_out_of_an_interrupt)
 	softint_disestablish(softint_one);
 }
 
-/* --- levels -------------------------------------------------------------------------------------------- */
+/* --- levels ----------------------------------------------------------------------------------- */
 
 static void
 softint_climb(void *arg)
@@ -355,7 +356,7 @@ TEST_CASE(softint, an_interrupt_in_one_runs_only_higher_ones)
 	softint_disestablish(cookie);
 }
 
-/* --- threads below ------------------------------------------------------------------------------------- */
+/* --- threads below ---------------------------------------------------------------------------- */
 
 struct softint_wake {
 	kmutex_t lock;
@@ -405,7 +406,8 @@ TEST_CASE(softint, a_thread_stays_while_one_runs_on_top_of_it)
 	while (!cv_has_waiters(&w.cv))
 		kthread_sleep_ns(1000000);
 	softint_schedule(w.cookie);
-	/* The better thread had to wait for the end of the soft interrupt, and not a moment longer. */
+	/* The better thread had to wait for the end of the soft interrupt, and not a moment
+	 * longer. */
 	T_ASSERT_EQ(w.early, 0);
 	T_ASSERT_EQ(atomic_load_explicit(&w.woken, memory_order_acquire), 1);
 	crew_join(&job);
@@ -414,7 +416,7 @@ TEST_CASE(softint, a_thread_stays_while_one_runs_on_top_of_it)
 	mutex_destroy(&w.lock);
 }
 
-/* --- the stack ----------------------------------------------------------------------------------------- */
+/* --- the stack -------------------------------------------------------------------------------- */
 
 static void *softint_next; /* what the interrupt schedules; NULL: nothing */
 static uintptr_t softint_lowest;

@@ -21,7 +21,7 @@
 #define SOFTINT_IDLE_TRIES 100
 #define SOFTINT_WHILE_NS 20000000
 
-/* --- each CPU for itself ------------------------------------------------------------------------------- */
+/* --- each CPU for itself ---------------------------------------------------------------------- */
 
 /* One CPU's part of the storm. */
 struct softint_part {
@@ -130,7 +130,7 @@ TEST_CASE(softint, no_request_is_lost_on_any_cpu)
 	T_ASSERT(over);
 }
 
-/* --- in the idle thread -------------------------------------------------------------------------------- */
+/* --- in the idle thread ----------------------------------------------------------------------- */
 
 static void *softint_remote;
 static _Atomic uint64_t softint_hards, softint_runs;
@@ -180,7 +180,7 @@ TEST_CASE(softint, runs_on_top_of_the_idle_thread)
 	softint_disestablish(softint_remote);
 }
 
-/* --- the end of one ------------------------------------------------------------------------------------ */
+/* --- the end of one --------------------------------------------------------------------------- */
 
 static _Atomic uint64_t softint_began, softint_go, softint_gone;
 
@@ -217,7 +217,8 @@ softint_remover(void *arg __attribute__((unused)))
 	atomic_store_explicit(&softint_gone, 1, memory_order_release);
 }
 
-/* Once softint_hold() is reached: starts to disestablish, which must wait until that goes on.  Whether it did. */
+/* Once softint_hold() is reached: starts to disestablish, which must wait until that goes on.
+ * Whether it did. */
 static bool
 softint_expect_wait(void)
 {

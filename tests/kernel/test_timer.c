@@ -1,8 +1,9 @@
 /*
  * Local timer: choosing divider and count, programming, the record of expiries.
  *
- * No case judges by how many expiries came in how much time: an emulator drops them when its host is busy.
- * What always holds is that intervals are whole multiples of the period, and what the registers say.
+ * No case judges by how many expiries came in how much time: an emulator drops them when its host
+ * is busy.  What always holds is that intervals are whole multiples of the period, and what the
+ * registers say.
  */
 #include <stdatomic.h>
 #include <stddef.h>
@@ -42,7 +43,7 @@ wait_expiries(struct timer_record *r, uint64_t n)
 	return r->expiries >= n;
 }
 
-/* --- choosing ------------------------------------------------------------------------------------- */
+/* --- choosing --------------------------------------------------------------------------------- */
 
 TEST_CASE(timer, choose_edges)
 {
@@ -107,7 +108,7 @@ TEST_CASE(timer, choose_error)
 	}
 }
 
-/* --- programming ---------------------------------------------------------------------------------- */
+/* --- programming ------------------------------------------------------------------------------ */
 
 static void
 body_bounds(void)
@@ -192,10 +193,10 @@ TEST_CASE(timer, dividers)
 	with_timer(body_dividers);
 }
 
-/* --- expiries ------------------------------------------------------------------------------------- */
+/* --- expiries --------------------------------------------------------------------------------- */
 
-/* Intervals that are no whole multiple of the period, to a twentieth of it.  A host that stops us at the
- * wrong moment spoils one sample, that is two intervals. */
+/* Intervals that are no whole multiple of the period, to a twentieth of it.  A host that stops us
+ * at the wrong moment spoils one sample, that is two intervals. */
 static unsigned
 crooked_intervals(const struct timer_record *r)
 {
@@ -308,9 +309,9 @@ TEST_CASE(timer, off)
 /* Slow enough that no new expiry is due meanwhile. */
 #define STALE_HZ 5
 
-/* An expiry waits in the LAPIC while the timer gets its next setting: it is not the next one's, neither at
- * once nor when interrupts stay off for most of a period.  Emulators may be slow to raise it: tried until the
- * kernel says that it saw a stale one. */
+/* An expiry waits in the LAPIC while the timer gets its next setting: it is not the next one's,
+ * neither at once nor when interrupts stay off for most of a period.  Emulators may be slow to
+ * raise it: tried until the kernel says that it saw a stale one. */
 static void
 try_stale(enum timer_mode mode, uint64_t late_us)
 {
@@ -353,7 +354,7 @@ TEST_CASE(timer, stale_expiry_ignored)
 	with_timer(body_stale);
 }
 
-/* --- readers on other CPUs ------------------------------------------------------------------------ */
+/* --- readers on other CPUs -------------------------------------------------------------------- */
 
 static _Atomic uint64_t writer_stop, writer_errors;
 

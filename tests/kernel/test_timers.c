@@ -191,13 +191,14 @@ TEST_CASE(timers, refused)
 	with_timers(body_refused);
 }
 
-/* --- in which contexts ------------------------------------------------------------------------------------ */
+/* --- in which contexts ------------------------------------------------------------------------ */
 
 #define RING_ROUNDS 40u
 
 static _Atomic uint64_t ring_errors;
 
-/* Every CPU sets all timers, with interrupts off half of the time: each has to serve the others while it waits. */
+/* Every CPU sets all timers, with interrupts off half of the time: each has to serve the others
+ * while it waits. */
 static void
 ring_actor(void *arg)
 {
@@ -301,9 +302,10 @@ TEST_CASE(timers, offline_cpus)
 	with_timers(body_offline);
 }
 
-/* --- deadlines ---------------------------------------------------------------------------------------------- */
+/* --- deadlines -------------------------------------------------------------------------------- */
 
-/* Every sample is a multiple of the period, from where the first one says that they count, to a cycle. */
+/* Every sample is a multiple of the period, from where the first one says that they count, to a
+ * cycle. */
 static bool
 deadlines_exact(const struct timer_record *r, uint64_t hz)
 {

@@ -1,6 +1,6 @@
 /*
- * Traps: interrupts and NMIs arrive and leave everything as it was; accesses that may fault are survived;
- * memory is mapped as the image says.
+ * Traps: interrupts and NMIs arrive and leave everything as it was; accesses that may fault are
+ * survived; memory is mapped as the image says.
  */
 #include <stdatomic.h>
 

@@ -27,7 +27,7 @@ xcall_count_up(void *arg1 __attribute__((unused)), void *arg2 __attribute__((unu
 	atomic_fetch_add_explicit(&xcall_count, 1, memory_order_release);
 }
 
-/* --- where it runs -------------------------------------------------------------------------------------- */
+/* --- where it runs ---------------------------------------------------------------------------- */
 
 static void
 xcall_check_context(void *arg1, void *arg2)
@@ -55,7 +55,7 @@ TEST_CASE(xcall, runs_in_the_thread_of_its_target)
 	T_ASSERT_EQ(xcall_counted(), ncpu);
 }
 
-/* --- every pair of CPUs --------------------------------------------------------------------------------- */
+/* --- every pair of CPUs ----------------------------------------------------------------------- */
 
 #define PAIR_CALLS 70
 
@@ -108,7 +108,7 @@ TEST_CASE(xcall, every_pair_of_cpus_keeps_order)
 	T_ASSERT_EQ(atomic_load_explicit(&pair_wrong, memory_order_relaxed), 0);
 }
 
-/* --- broadcast ------------------------------------------------------------------------------------------ */
+/* --- broadcast -------------------------------------------------------------------------------- */
 
 #define LEDGER_CALLS 20
 
@@ -159,8 +159,8 @@ TEST_CASE(xcall, broadcasts_run_everywhere_exactly_once)
 	T_ASSERT_EQ(wrong, 0);
 }
 
-/* All functions of a broadcast are there at once: none waits for another one's end, nor for a poster
- * that the function on its own CPU has preempted. */
+/* All functions of a broadcast are there at once: none waits for another one's end, nor for a
+ * poster that the function on its own CPU has preempted. */
 static void
 xcall_meet(void *arg1, void *arg2 __attribute__((unused)))
 {
@@ -184,7 +184,7 @@ TEST_CASE(xcall, functions_of_a_broadcast_meet)
 	}
 }
 
-/* --- several in flight ---------------------------------------------------------------------------------- */
+/* --- several in flight ------------------------------------------------------------------------ */
 
 struct flight {
 	struct gate gate;
@@ -240,7 +240,7 @@ TEST_CASE(xcall, several_calls_are_in_flight)
 	gate_destroy(&flight.gate);
 }
 
-/* --- visibility ----------------------------------------------------------------------------------------- */
+/* --- visibility ------------------------------------------------------------------------------- */
 
 #define VISIBLE_WORDS 64
 
@@ -284,7 +284,7 @@ TEST_CASE(xcall, effects_are_visible_on_both_sides)
 	}
 }
 
-/* --- tickets -------------------------------------------------------------------------------------------- */
+/* --- tickets ---------------------------------------------------------------------------------- */
 
 TEST_CASE(xcall, old_tickets_stay_complete)
 {
@@ -367,7 +367,7 @@ TEST_CASE(xcall, event_counters_count_calls)
 	T_ASSERT_EQ(xcall_counter("broadcast"), broadcasts + 8);
 }
 
-/* --- edges of the generations --------------------------------------------------------------------------- */
+/* --- edges of the generations ----------------------------------------------------------------- */
 
 /* A call is over a moment before its slot is free. */
 static void
@@ -437,7 +437,7 @@ TEST_CASE(xcall, slots_age_evenly)
 	T_ASSERT(newest - oldest <= 1);
 }
 
-/* --- no memory ------------------------------------------------------------------------------------------ */
+/* --- no memory -------------------------------------------------------------------------------- */
 
 static size_t xcall_pages;
 static _Atomic uint64_t xcall_allocated;
@@ -467,7 +467,7 @@ TEST_CASE(xcall, calls_take_no_memory)
 	T_ASSERT_EQ(atomic_load_explicit(&xcall_allocated, memory_order_relaxed), 0);
 }
 
-/* --- who is a target ------------------------------------------------------------------------------------ */
+/* --- who is a target -------------------------------------------------------------------------- */
 
 /* In the eyes of posters. */
 static void
@@ -542,7 +542,8 @@ xcall_broadcaster(void *arg)
 		T_ASSERT_EQ(xc_wait(xc_broadcast(0, xcall_count_up, NULL, NULL)), 0);
 }
 
-/* A CPU comes and goes in the eyes of the posters: no broadcast waits for a CPU that it did not tell. */
+/* A CPU comes and goes in the eyes of the posters: no broadcast waits for a CPU that it did not
+ * tell. */
 TEST_CASE(xcall, the_set_of_targets_may_change_during_a_post)
 {
 	struct cpu_info *other = cpu_lookup(ncpu - 1);

@@ -15,9 +15,10 @@
 
 #define BARRIER_ROUNDS ROUNDS(12)
 
-/* --- sections ------------------------------------------------------------------------------------------- */
+/* --- sections --------------------------------------------------------------------------------- */
 
-/* A thread that goes in and out of sections that keep a level off its CPU; the number is odd inside. */
+/* A thread that goes in and out of sections that keep a level off its CPU; the number is odd
+ * inside. */
 struct section {
 	enum xc_level level;
 	_Atomic uint64_t number;
@@ -142,11 +143,11 @@ TEST_CASE(xcall_barrier, the_hard_barrier_waits_out_interrupts_off)
 	T_ASSERT(inside != 0 || ncpu == 1);
 }
 
-/* --- what it orders ------------------------------------------------------------------------------------- */
+/* --- what it orders --------------------------------------------------------------------------- */
 
 /*
- * Writers that look at a flag inside sections, and a thread that takes it away, waits, and then expects that nobody
- * writes any more: what the barrier is used for.
+ * Writers that look at a flag inside sections, and a thread that takes it away, waits, and then
+ * expects that nobody writes any more: what the barrier is used for.
  */
 static _Atomic uint64_t rule_allowed, rule_writes;
 
@@ -195,7 +196,7 @@ TEST_CASE(xcall_barrier, after_the_barrier_all_cpus_see_what_was_before)
 	T_ASSERT(atomic_load_explicit(&rule_writes, memory_order_relaxed) != 0);
 }
 
-/* --- suspended functions -------------------------------------------------------------------------------- */
+/* --- suspended functions ---------------------------------------------------------------------- */
 
 /* A low-priority function on this CPU that waits for a call to a CPU that does not answer. */
 struct suspended {
@@ -270,11 +271,12 @@ TEST_CASE(xcall_barrier, the_barrier_passes_suspended_functions_and_the_drain_do
 	suspended_case(true);
 }
 
-/* --- drains --------------------------------------------------------------------------------------------- */
+/* --- drains ----------------------------------------------------------------------------------- */
 
 #define DRAIN_CALLS 24
 
-/* Tickets and descriptors from here and from the others: over after the drain, to the last store. */
+/* Tickets and descriptors from here and from the others: over after the drain, to the last
+ * store. */
 static unsigned
 drain_round(struct probe *probe, enum xc_level level, struct xc_call *call)
 {
@@ -314,7 +316,8 @@ TEST_CASE(xcall_barrier, after_a_drain_all_calls_are_over_and_descriptors_free)
 	T_ASSERT_EQ(wrong, 0);
 }
 
-/* The end of a descriptor comes after its function, and a drain that falls between waits for that too. */
+/* The end of a descriptor comes after its function, and a drain that falls between waits for that
+ * too. */
 TEST_CASE(xcall_barrier, a_drain_meets_the_end_of_a_descriptor)
 {
 	static struct xc_call call;

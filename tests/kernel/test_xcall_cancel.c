@@ -1,6 +1,6 @@
 /*
- * Cross calls that are cancelled, in every state: who has not begun never will, who has begun is waited for, and nothing
- * touches the arguments afterwards.
+ * Cross calls that are cancelled, in every state: who has not begun never will, who has begun is
+ * waited for, and nothing touches the arguments afterwards.
  */
 #include <stddef.h>
 
@@ -88,7 +88,7 @@ cancel_unblock(struct cancel_blocked *b)
 	}
 }
 
-/* --- not begun ------------------------------------------------------------------------------------------ */
+/* --- not begun -------------------------------------------------------------------------------- */
 
 /* Queued behind a function: one in the middle is withdrawn, the others run in order. */
 static void
@@ -126,7 +126,8 @@ TEST_CASE(xcall_cancel, a_queued_call_is_withdrawn_and_its_neighbours_run)
 	gate_destroy(&gate);
 }
 
-/* More calls than the pool has slots, each withdrawn at once, from a CPU that does nothing about it. */
+/* More calls than the pool has slots, each withdrawn at once, from a CPU that does nothing about
+ * it. */
 static unsigned
 cancel_many(struct cpu_info *ci, enum xc_level level)
 {
@@ -169,7 +170,7 @@ TEST_CASE(xcall_cancel, a_dead_target_cannot_block_the_cancel)
 	T_ASSERT_EQ(atomic_load_explicit(&cancel_touched, memory_order_relaxed), 0);
 }
 
-/* --- begun, finished, and never posted ------------------------------------------------------------------ */
+/* --- begun, finished, and never posted -------------------------------------------------------- */
 
 /* A canceller as a thread. */
 struct canceller {
@@ -271,7 +272,8 @@ TEST_CASE(xcall_cancel, what_is_over_or_never_was_is_told)
 	T_ASSERT_EQ(xc_cancel(XC_ERROR(EHOSTDOWN), NULL), EHOSTDOWN);
 }
 
-/* A stale ticket says nothing of where it ran: its cancel is legal where that of the slot's latest call is not. */
+/* A stale ticket says nothing of where it ran: its cancel is legal where that of the slot's latest
+ * call is not. */
 TEST_CASE(xcall_cancel, a_stale_ticket_may_be_cancelled_anywhere)
 {
 	struct cancel_arg arg;
@@ -289,15 +291,15 @@ TEST_CASE(xcall_cancel, a_stale_ticket_may_be_cancelled_anywhere)
 	T_ASSERT_EQ(result, 0);
 }
 
-/* --- who waits ------------------------------------------------------------------------------------------ */
+/* --- who waits -------------------------------------------------------------------------------- */
 
 #define CANCEL_WAITERS 4
 
 struct cancel_waiter {
 	uint64_t where;
-	bool timed;
 	_Atomic uint64_t begun;
 	int result;
+	bool timed;
 	struct crew_job job;
 };
 
@@ -345,7 +347,7 @@ TEST_CASE(xcall_cancel, sleeping_waiters_and_later_ones_get_ecanceled)
 	T_ASSERT_EQ(wrong + cancel_arg_end(&arg), 0);
 }
 
-/* --- cancel against begin ------------------------------------------------------------------------------- */
+/* --- cancel against begin --------------------------------------------------------------------- */
 
 /* Some time, up to about what a notification takes. */
 static void
@@ -433,7 +435,7 @@ TEST_CASE(xcall_cancel, cancellers_of_one_call_share_what_they_withdraw)
 	T_ASSERT_EQ(wrong, 0);
 }
 
-/* --- from functions ------------------------------------------------------------------------------------- */
+/* --- from functions --------------------------------------------------------------------------- */
 
 struct cancel_other {
 	enum xc_level level;

@@ -1,5 +1,6 @@
 /*
- * Hard calls and NMI calls between CPUs that have interrupts off: who waits serves, so that they always finish.
+ * Hard calls and NMI calls between CPUs that have interrupts off: who waits serves, so that they
+ * always finish.
  */
 #include <stddef.h>
 
@@ -48,7 +49,7 @@ hard_count(void *arg1, void *arg2)
 	atomic_fetch_add_explicit(&hard_ran, 1, memory_order_release);
 }
 
-/* --- a crew with interrupts off ------------------------------------------------------------------------- */
+/* --- a crew with interrupts off --------------------------------------------------------------- */
 
 /* Threads, one a CPU, that meet with interrupts off and then all do the same. */
 struct hard_crew {
@@ -115,7 +116,7 @@ hard_gather(struct hard_crew *crew, unsigned first, unsigned step)
 	crew_free(member, crew->n, sizeof(*member));
 }
 
-/* --- pairs and rings ------------------------------------------------------------------------------------ */
+/* --- pairs and rings -------------------------------------------------------------------------- */
 
 static unsigned hard_first, hard_step;
 
@@ -215,9 +216,10 @@ TEST_CASE(xcall_hard, a_ring_of_descriptors_with_interrupts_off_finishes)
 	T_ASSERT(hard_right((uint64_t)ncpu * HARD_ROUNDS));
 }
 
-/* --- without room --------------------------------------------------------------------------------------- */
+/* --- without room ----------------------------------------------------------------------------- */
 
-/* Everybody posts more than there is room for, with interrupts off, and nobody waits: the posts serve. */
+/* Everybody posts more than there is room for, with interrupts off, and nobody waits: the posts
+ * serve. */
 static void
 hard_post_much(struct hard_crew *crew, unsigned self)
 {
@@ -246,7 +248,7 @@ TEST_CASE(xcall_hard, posts_without_room_serve_and_try_again)
 	T_ASSERT(hard_right((uint64_t)ncpu * 3 * XC_ROOM_HARD));
 }
 
-/* --- depth ---------------------------------------------------------------------------------------------- */
+/* --- depth ------------------------------------------------------------------------------------ */
 
 /* arg1: hops to go; each function calls the next CPU and waits. */
 static void
@@ -346,7 +348,7 @@ TEST_CASE(xcall_hard, deeper_requests_stay_queued)
 	T_ASSERT_EQ(atomic_load_explicit(&bound.ran_after, memory_order_relaxed), 1);
 }
 
-/* --- NMI ------------------------------------------------------------------------------------------------ */
+/* --- NMI -------------------------------------------------------------------------------------- */
 
 TEST_CASE(xcall_hard, an_nmi_call_reaches_a_cpu_that_spins_with_interrupts_off)
 {

@@ -270,9 +270,10 @@ TEST_CASE(xcall_lazy, a_drain_takes_lazy_calls_without_a_tick)
 	T_ASSERT_EQ(wrong, 0);
 }
 
-/* --- the tick is no rescue ------------------------------------------------------------------------------ */
+/* --- the tick is no rescue -------------------------------------------------------------------- */
 
-/* As a post whose notification was lost: ticks come and go, lazy calls of other levels are served, it is not. */
+/* As a post whose notification was lost: ticks come and go, lazy calls of other levels are served,
+ * it is not. */
 static unsigned
 lazy_lose_notification(struct probe *probe, enum xc_level level, struct cpu_info *ci)
 {

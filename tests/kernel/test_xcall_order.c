@@ -1,6 +1,6 @@
 /*
- * Cross calls of every level: for one sender, one target and one level, first posted is first begun; by ticket, by set, by
- * descriptor, lazily or not.
+ * Cross calls of every level: for one sender, one target and one level, first posted is first
+ * begun; by ticket, by set, by descriptor, lazily or not.
  */
 #include <stddef.h>
 
@@ -18,7 +18,8 @@
 
 static _Atomic uint64_t order_wrong;
 
-/* arg1: what has begun, for each target, of what a sender posted at a level; arg2: how much was posted before. */
+/* arg1: what has begun, for each target, of what a sender posted at a level; arg2: how much was
+ * posted before. */
 static void
 order_run(void *arg1, void *arg2)
 {
@@ -126,7 +127,7 @@ TEST_CASE(xcall_order, first_posted_is_first_begun_at_every_level_however_posted
 	T_ASSERT_EQ(atomic_load_explicit(&order_wrong, memory_order_relaxed), 0);
 }
 
-/* --- all in the inbox before the first begins ----------------------------------------------------------- */
+/* --- all in the inbox before the first begins ------------------------------------------------- */
 
 /* More descriptors than any pool has room for, with some tickets between them. */
 #define ORDER_DEEP 200
@@ -205,11 +206,12 @@ TEST_CASE(xcall_order, a_deep_inbox_is_served_in_order)
 	T_ASSERT_EQ(atomic_load_explicit(&order_wrong, memory_order_relaxed), 0);
 }
 
-/* --- in the midst of being served ----------------------------------------------------------------------- */
+/* --- in the midst of being served ------------------------------------------------------------- */
 
 #define CHASE_CALLS ROUNDS(3000)
 
-/* Posts as fast as it can while the target serves: each post meets the target's search at another place. */
+/* Posts as fast as it can while the target serves: each post meets the target's search at another
+ * place. */
 static void
 chase_sender(void *arg)
 {
@@ -249,7 +251,7 @@ TEST_CASE(xcall_order, posts_that_chase_the_search_keep_order)
 	T_ASSERT_EQ(atomic_load_explicit(&order_wrong, memory_order_relaxed), 0);
 }
 
-/* --- posts that meet the search --------------------------------------------------------------------------- */
+/* --- posts that meet the search --------------------------------------------------------------- */
 
 #define MEET_ROUNDS ROUNDS(300)
 
@@ -262,8 +264,8 @@ meet_run(void *arg1, void *arg2 __attribute__((unused)))
 }
 
 /*
- * The second post comes while the target looks whether the first was the last: at some distance from the first post, or
- * just after its function has run.
+ * The second post comes while the target looks whether the first was the last: at some distance
+ * from the first post, or just after its function has run.
  */
 static void
 meet_sender(void *arg)
@@ -305,7 +307,7 @@ TEST_CASE(xcall_order, no_post_is_missed_by_the_search_at_any_level)
 	crew_free(job, ncpu, sizeof(*job));
 }
 
-/* --- turns ---------------------------------------------------------------------------------------------- */
+/* --- turns ------------------------------------------------------------------------------------ */
 
 /* How many calls have begun on the target, and at which place the one that counts was. */
 static _Atomic uint64_t turns_begun, turns_place;

@@ -1,7 +1,7 @@
 /*
- * The promises of cross calls, each a case of its name, under storms of all levels: threads of every CPU, on half of them
- * with interrupts off, post, wait, give up and cancel, by ticket and by descriptor, and a ledger has a count for
- * each call and target.
+ * The promises of cross calls, each a case of its name, under storms of all levels: threads of
+ * every CPU, on half of them with interrupts off, post, wait, give up and cancel, by ticket and by
+ * descriptor, and a ledger has a count for each call and target.
  */
 #include <stddef.h>
 
@@ -78,7 +78,7 @@ storm_run(void *arg1, void *arg2)
 	    &storm_ledger[(uintptr_t)arg1 * ncpu + cpu], 1, memory_order_relaxed);
 }
 
-/* --- one call ------------------------------------------------------------------------------------------- */
+/* --- one call --------------------------------------------------------------------------------- */
 
 /* A thread, and the state it is in. */
 struct storm {
@@ -214,7 +214,7 @@ storm_one(struct storm *storm, uint64_t n)
 		atomic_fetch_add_explicit(&storm_failed, 1, memory_order_relaxed);
 }
 
-/* --- the storm ------------------------------------------------------------------------------------------ */
+/* --- the storm -------------------------------------------------------------------------------- */
 
 static unsigned
 storm_threads(void)
@@ -330,7 +330,7 @@ TEST_CASE(xcall_promises, a_call_to_an_online_cpu_runs_there_exactly_once_where_
 	T_ASSERT(posted > STORM_CALLS / 2);
 }
 
-/* --- completion ----------------------------------------------------------------------------------------- */
+/* --- completion ------------------------------------------------------------------------------- */
 
 #define EXACT_ROUNDS ROUNDS(20)
 
@@ -385,7 +385,7 @@ TEST_CASE(xcall_promises, a_ticket_completes_after_its_own_function_has_returned
 	crew_free(job, ncpu, sizeof(*job));
 }
 
-/* --- no wait hangs -------------------------------------------------------------------------------------- */
+/* --- no wait hangs ---------------------------------------------------------------------------- */
 
 #define MUTUAL_ROUNDS ROUNDS(20)
 
@@ -396,7 +396,8 @@ mutual_leaf(void *arg1 __attribute__((unused)), void *arg2 __attribute__((unused
 {
 }
 
-/* A low-priority function that waits for calls of every level to the next CPU, whose function does the same. */
+/* A low-priority function that waits for calls of every level to the next CPU, whose function does
+ * the same. */
 static void
 mutual_run(void *arg1, void *arg2)
 {
@@ -442,7 +443,7 @@ TEST_CASE(xcall_promises, no_wait_hangs_for_what_the_waiter_could_remove)
 	T_ASSERT_EQ(atomic_load_explicit(&mutual_failed, memory_order_relaxed), 0);
 }
 
-/* --- memory --------------------------------------------------------------------------------------------- */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 static size_t frugal_pages;
 static _Atomic uint64_t frugal_wrong;
@@ -492,7 +493,7 @@ TEST_CASE(xcall_promises, nothing_on_a_call_path_allocates)
 	T_ASSERT_EQ(atomic_load_explicit(&frugal_wrong, memory_order_relaxed), 0);
 }
 
-/* --- stacks --------------------------------------------------------------------------------------------- */
+/* --- stacks ----------------------------------------------------------------------------------- */
 
 /* What a trap, a panic and its backtrace may need on top (param.h). */
 #define STACK_LEFT_BYTES 4096

@@ -1,6 +1,6 @@
 /*
- * Room for calls: it runs out for each class of levels by itself, threads sleep for it, others are told, and all of it comes
- * back.
+ * Room for calls: it runs out for each class of levels by itself, threads sleep for it, others are
+ * told, and all of it comes back.
  */
 #include <stddef.h>
 
@@ -129,7 +129,7 @@ TEST_CASE(xcall_room, no_class_takes_the_room_of_another)
 	T_ASSERT_EQ(wrong, 0);
 }
 
-/* --- threads sleep -------------------------------------------------------------------------------------- */
+/* --- threads sleep ---------------------------------------------------------------------------- */
 
 #define ROOM_POSTERS 6
 
@@ -244,9 +244,10 @@ TEST_CASE(xcall_room, hard_and_nmi_posts_try_until_there_is_room)
 	T_ASSERT_EQ(wrong, 0);
 }
 
-/* --- boards --------------------------------------------------------------------------------------------- */
+/* --- boards ----------------------------------------------------------------------------------- */
 
-/* Calls with targets in more than one group need a board each: 4 of low and soft, 3 of hard, 1 of NMI calls. */
+/* Calls with targets in more than one group need a board each: 4 of low and soft, 3 of hard, 1 of
+ * NMI calls. */
 static unsigned
 room_boards(const struct room_class *class, unsigned boards)
 {
@@ -303,7 +304,7 @@ TEST_CASE(xcall_room, wide_calls_have_boards_of_their_own)
 	T_ASSERT_EQ(wrong, 0);
 }
 
-/* --- a storm -------------------------------------------------------------------------------------------- */
+/* --- a storm ---------------------------------------------------------------------------------- */
 
 #define ROOM_STORM_THREADS 3
 #define ROOM_STORM_CALLS ROUNDS(60)
@@ -311,7 +312,8 @@ TEST_CASE(xcall_room, wide_calls_have_boards_of_their_own)
 static _Atomic uint64_t room_storm_expected, room_storm_refused;
 static struct probe room_storm_probe[XC_LEVELS];
 
-/* Far more in flight than there is room for, from several threads of each CPU; some posts only try. */
+/* Far more in flight than there is room for, from several threads of each CPU; some posts only
+ * try. */
 static void
 room_storm_thread(void *arg)
 {

@@ -1,10 +1,10 @@
 /*
- * The defects of 2008, each as a scenario that runs on both: xcall/ must pass it, the twin of the old algorithm must
- * fail it.  A scenario that the twin passes would prove nothing.
+ * The defects of 2008, each as a scenario that runs on both: xcall/ must pass it, the twin of the
+ * old algorithm must fail it.  A scenario that the twin passes would prove nothing.
  *
- * Not here, because the twin cannot show them on this machine: 7, a wait whose fast path has no acquire
- * (x86 does not reorder loads, nor this compiler that code: the model and the host build are for that), and
- * 10, the checks of callers and callees (misuse_xcall.c).
+ * Not here, because the twin cannot show them on this machine: 7, a wait whose fast path has no
+ * acquire (x86 does not reorder loads, nor this compiler that code: the model and the host build
+ * are for that), and 10, the checks of callers and callees (misuse_xcall.c).
  */
 #include <stddef.h>
 
@@ -27,12 +27,12 @@ struct seed_subject {
 	/* For what must come: how long until it counts as a hang.  Generous for xcall/, see
 	 * test_wait_at_least(); the twin hangs for certain and is not worth a minute. */
 	uint64_t patience_ns;
-	/* For what must not come: how long to look out for it.  It ends at once when it comes, so it
-	 * can be long for the twin, which must be caught also on a slow host. */
+	/* For what must not come: how long to look out for it.  It ends at once when it comes, so
+	 * it can be long for the twin, which must be caught also on a slow host. */
 	uint64_t watch_ns;
 };
 
-/* --- the two subjects ----------------------------------------------------------------------------------- */
+/* --- the two subjects ------------------------------------------------------------------------- */
 
 static void
 seed_nothing(void)
@@ -108,7 +108,7 @@ seed_start_2016(void)
 static const struct seed_subject seed_2008 = SEED_TWIN(seed_start_2008);
 static const struct seed_subject seed_2016 = SEED_TWIN(seed_start_2016);
 
-/* --- actors --------------------------------------------------------------------------------------------- */
+/* --- actors ----------------------------------------------------------------------------------- */
 
 /* A function that stops at a gate. */
 struct seed_slow {
@@ -141,7 +141,8 @@ seed_count(void *arg1, void *arg2 __attribute__((unused)))
 	atomic_fetch_add_explicit((_Atomic uint64_t *)arg1, 1, memory_order_release);
 }
 
-/* A thread that waits for a ticket and notes how often the function had finished when it came back. */
+/* A thread that waits for a ticket and notes how often the function had finished when it came
+ * back. */
 struct seed_waiter {
 	const struct seed_subject *on;
 	uint64_t where;
@@ -194,7 +195,7 @@ seed_caller_start(struct seed_caller *caller, const struct seed_subject *on, str
 	crew_start(&caller->job, cpu_lookup(0), PRI_KERNEL + 1, seed_caller_run, caller);
 }
 
-/* --- scenarios: true when the promise was kept ---------------------------------------------------------- */
+/* --- scenarios: true when the promise was kept ------------------------------------------------ */
 
 /* Defect 1: two unrelated calls; the end of one must not pay for the other. */
 static bool
@@ -405,7 +406,7 @@ seed_stuck_target(const struct seed_subject *on)
 	return kept;
 }
 
-/* --- cases ---------------------------------------------------------------------------------------------- */
+/* --- cases ------------------------------------------------------------------------------------ */
 
 #define SEED_NEED_CPUS(n) \
 	do { \

@@ -1,8 +1,10 @@
 /*
- * Cross calls that are not answered: what the report says of each way to be stuck, and what it does about it.
+ * Cross calls that are not answered: what the report says of each way to be stuck, and what it does
+ * about it.
  *
- * Cases make waits report after some milliseconds.  A report is made by who waits, so it is complete when the
- * wait has returned.  Times are lower bounds only: an emulated CPU may lose seconds.
+ * Cases make waits report after some milliseconds.  A report is made by who waits, so it is
+ * complete when the wait has returned.  Times are lower bounds only: an emulated CPU may lose
+ * seconds.
  */
 #include <stddef.h>
 
@@ -19,7 +21,7 @@
 #include "xcall/xc_stall.h"
 #include "xcall/xc_status.h"
 
-/* --- how far the call is ---------------------------------------------------------------------------------- */
+/* --- how far the call is ---------------------------------------------------------------------- */
 
 TEST_CASE(xcall_stall, a_cpu_with_interrupts_off_never_took_it)
 {
@@ -126,7 +128,7 @@ TEST_CASE(xcall_stall, descriptors_are_reported_too)
 	T_ASSERT(stalled_said_cpu(target, ": queued behind stalled_pass+0 (low) since "));
 }
 
-/* --- what a CPU is stuck in -------------------------------------------------------------------------------- */
+/* --- what a CPU is stuck in ------------------------------------------------------------------- */
 
 static struct spinlock stall_lock = SPINLOCK_INIT("contested");
 
@@ -260,7 +262,7 @@ TEST_CASE(xcall_stall, a_cpu_in_an_nmi_is_silent)
 	T_ASSERT(stalled_said_cpu(target, " answers an NMI, in thread crew/"));
 }
 
-/* --- when ---------------------------------------------------------------------------------------------------- */
+/* --- when ------------------------------------------------------------------------------------- */
 
 TEST_CASE(xcall_stall, gaps_grow)
 {

@@ -1,6 +1,6 @@
 /*
- * Cross calls that are not answered: notifications that were lost, several CPUs and several waiters, waits for other things
- * than a call.
+ * Cross calls that are not answered: notifications that were lost, several CPUs and several
+ * waiters, waits for other things than a call.
  */
 #include <stddef.h>
 
@@ -16,10 +16,10 @@
 #include "xcall/xc_stall.h"
 #include "xcall/xc_status.h"
 
-/* --- lost notifications ------------------------------------------------------------------------------------- */
+/* --- lost notifications ----------------------------------------------------------------------- */
 
-/* Waits for a call whose notification was lost: once without announcing it again, then with.  Without NMIs to
- * the target: any NMI serves NMI calls. */
+/* Waits for a call whose notification was lost: once without announcing it again, then with.
+ * Without NMIs to the target: any NMI serves NMI calls. */
 static void
 stall_rescue(uint64_t where, int result[2])
 {
@@ -94,7 +94,7 @@ TEST_CASE(xcall_stall_waits, a_lost_interrupt_is_sent_again)
 		stall_lose_interrupt(target, flags[i]);
 }
 
-/* --- several CPUs, several waiters ---------------------------------------------------------------------------- */
+/* --- several CPUs, several waiters ------------------------------------------------------------ */
 
 #define STALL_FULL 4u
 
@@ -212,8 +212,8 @@ TEST_CASE(xcall_stall_waits, reports_of_two_waiters_do_not_interleave)
 	T_ASSERT_EQ(lines.foreign, 0);
 }
 
-/* Calls the first CPU again and again; each is served while that one waits, its reports included.  Waits without
- * xc_wait(), which would report too. */
+/* Calls the first CPU again and again; each is served while that one waits, its reports included.
+ * Waits without xc_wait(), which would report too. */
 static void
 stall_call_first(void *arg)
 {
@@ -242,7 +242,8 @@ stall_note_serving(const char *line)
 		stall_ran_during = ran - stall_ran_before;
 }
 
-/* A report on a CPU that is silent lasts a second; that its waiter has interrupts off is nobody else's harm. */
+/* A report on a CPU that is silent lasts a second; that its waiter has interrupts off is nobody
+ * else's harm. */
 TEST_CASE(xcall_stall_waits, who_reports_goes_on_serving)
 {
 	struct cpu_info *target = stalled_target(3);
@@ -276,7 +277,7 @@ TEST_CASE(xcall_stall_waits, who_reports_goes_on_serving)
 	T_ASSERT(stalled_said_cpu(target, ": queued behind stalled_spin_in_nmi+0 (NMI) since "));
 }
 
-/* --- no room ------------------------------------------------------------------------------------------------- */
+/* --- no room ---------------------------------------------------------------------------------- */
 
 /* Lets the masked CPU go once a report has said what it should. */
 static void
@@ -334,7 +335,8 @@ stall_call_barrier(void *arg)
 	T_ASSERT_EQ(xc_wait(xc_unicast(0, stall_barrier, NULL, NULL, arg)), 0);
 }
 
-/* Fills the room of CPU 0, runs func(ci) there or on the last CPU, and lets all go when that was reported. */
+/* Fills the room of CPU 0, runs func(ci) there or on the last CPU, and lets all go when that was
+ * reported. */
 static void
 stall_fill(void (*func)(void *), struct cpu_info *on, struct cpu_info *arg)
 {

@@ -33,7 +33,7 @@ status_gate(void *arg1, void *arg2 __attribute__((unused)))
 		gate_pass(arg1);
 }
 
-/* --- one call --------------------------------------------------------------------------------------------- */
+/* --- one call --------------------------------------------------------------------------------- */
 
 static bool
 status_is_over(uint64_t where, int expected)
@@ -157,7 +157,7 @@ TEST_CASE(xcall_status, of_a_call_that_is_cancelled)
 	T_ASSERT(status_is_over(where, 0));
 }
 
-/* --- while slots change hands ------------------------------------------------------------------------------- */
+/* --- while slots change hands ----------------------------------------------------------------- */
 
 /* As many rounds as fit: watchers that spin take an emulated CPU its time. */
 #define CHURN_ROUNDS 2000u
@@ -177,7 +177,8 @@ churn_all(void *arg1 __attribute__((unused)), void *arg2 __attribute__((unused))
 	atomic_fetch_add_explicit(&status_ran, 1, memory_order_relaxed);
 }
 
-/* Live, a ticket shows its own function and its own targets; those of the other call in the same slot never. */
+/* Live, a ticket shows its own function and its own targets; those of the other call in the same
+ * slot never. */
 static bool
 churn_right(uint64_t where, xcfunc_t func, unsigned targets)
 {
@@ -233,7 +234,7 @@ TEST_CASE(xcall_status, is_consistent_while_slots_change_hands)
 		crew_join(&job[i]);
 }
 
-/* --- in an NMI ----------------------------------------------------------------------------------------------- */
+/* --- in an NMI -------------------------------------------------------------------------------- */
 
 struct status_seen {
 	uint64_t where;
@@ -317,7 +318,7 @@ TEST_CASE(xcall_status, the_dump_tells_what_a_cpu_does)
 	T_ASSERT(overhear_has(": begun by 0 of 1, finished by 0"));
 }
 
-/* --- figures --------------------------------------------------------------------------------------------------- */
+/* --- figures ---------------------------------------------------------------------------------- */
 
 #define FIGURES_UNICASTS 60u
 #define FIGURES_BROADCASTS 20u

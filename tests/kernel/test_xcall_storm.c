@@ -1,5 +1,6 @@
 /*
- * Cross calls under load: everybody calls everybody, threads, functions and interrupts at once, with a ledger.
+ * Cross calls under load: everybody calls everybody, threads, functions and interrupts at once,
+ * with a ledger.
  */
 #include <stddef.h>
 
@@ -19,8 +20,8 @@
 #define STORM_INTERRUPTS 400
 
 /*
- * storm_ledger[call * ncpu + target]: how often that call ran there.  Those of the threads come first, thread
- * after thread; those of the interrupts stand behind them.
+ * storm_ledger[call * ncpu + target]: how often that call ran there.  Those of the threads come
+ * first, thread after thread; those of the interrupts stand behind them.
  */
 static _Atomic uint8_t *storm_ledger;
 static unsigned storm_vector;
@@ -51,7 +52,8 @@ storm_nested(void *arg1 __attribute__((unused)), void *arg2 __attribute__((unuse
 	atomic_fetch_add_explicit(&storm_nested_ran, 1, memory_order_relaxed);
 }
 
-/* A function that waits at the bound of the depth would wait for itself: only those below half of it do. */
+/* A function that waits at the bound of the depth would wait for itself: only those below half of
+ * it do. */
 static bool
 storm_may_wait(void)
 {
@@ -207,7 +209,7 @@ TEST_CASE(xcall_storm, every_call_runs_exactly_once)
 	T_ASSERT(atomic_load_explicit(&storm_interrupts, memory_order_relaxed) != 0);
 }
 
-/* --- posts that meet the target's search ------------------------------------------------------------------ */
+/* --- posts that meet the target's search ------------------------------------------------------ */
 
 #define RACE_ROUNDS 1000
 
@@ -247,12 +249,12 @@ TEST_CASE(xcall_storm, no_post_is_missed_by_the_search)
 	}
 }
 
-/* --- chains that do not close --------------------------------------------------------------------------- */
+/* --- chains that do not close ----------------------------------------------------------------- */
 
 /*
- * Callers that hold a mutex of their own wait for functions that sleep for another one, which is never
- * held over a wait: everything looks like a chain and none closes.  A search that puts edges of different
- * moments together would panic here.
+ * Callers that hold a mutex of their own wait for functions that sleep for another one, which is
+ * never held over a wait: everything looks like a chain and none closes.  A search that puts edges
+ * of different moments together would panic here.
  */
 #define OPEN_ROUNDS 100
 

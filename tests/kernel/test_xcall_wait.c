@@ -32,7 +32,7 @@ wait_at_gate(void *arg1, void *arg2 __attribute__((unused)))
 	gate_pass(arg1);
 }
 
-/* --- many waiters --------------------------------------------------------------------------------------- */
+/* --- many waiters ----------------------------------------------------------------------------- */
 
 #define MANY_ROUNDS 20
 
@@ -85,7 +85,7 @@ TEST_CASE(xcall_wait, many_threads_wait_for_one_ticket)
 	crew_free(job, ncpu, 2 * sizeof(*job));
 }
 
-/* --- nesting -------------------------------------------------------------------------------------------- */
+/* --- nesting ---------------------------------------------------------------------------------- */
 
 static struct cpu_info *
 nest_next_cpu(void)
@@ -153,8 +153,8 @@ nest_ring(void *arg)
 		T_ASSERT_EQ(xc_wait(xc_unicast(0, nest_hop, arg, NULL, nest_next_cpu())), 0);
 }
 
-/* As many rings at once as can meet on one CPU without reaching the bound.  Without the periodic look for
- * chains, which would also mend a lost wake-up. */
+/* As many rings at once as can meet on one CPU without reaching the bound.  Without the periodic
+ * look for chains, which would also mend a lost wake-up. */
 TEST_CASE(xcall_wait, all_cpus_call_each_other)
 {
 	unsigned n = ncpu < XC_DEPTH_MAX ? ncpu : XC_DEPTH_MAX;
@@ -249,7 +249,7 @@ TEST_CASE(xcall_wait, at_the_bound_of_the_depth_nothing_is_served)
 	gate_destroy(&bound.gate);
 }
 
-/* --- posts from everywhere ------------------------------------------------------------------------------ */
+/* --- posts from everywhere -------------------------------------------------------------------- */
 
 /* What a post is made in. */
 enum post_context {
@@ -337,7 +337,7 @@ TEST_CASE(xcall_wait, posts_are_legal_in_every_context)
 	}
 }
 
-/* --- slots run out -------------------------------------------------------------------------------------- */
+/* --- slots run out ---------------------------------------------------------------------------- */
 
 /* All slots of this CPU hold calls to `target` that stand at the gate or behind it. */
 static void
@@ -366,8 +366,8 @@ TEST_CASE(xcall_wait, without_a_slot_only_threads_wait)
 	bool busy = true, posted = true;
 	struct gate gate;
 
-	/* A function that posts runs on this CPU, whose slots are used up: its call cannot be posted
-	 * from here, so that context is a case of its own. */
+	/* A function that posts runs on this CPU, whose slots are used up: its call cannot be
+	 * posted from here, so that context is a case of its own. */
 	full_fill(where, &gate, cpu_lookup(ncpu - 1));
 	for (unsigned context = 0; context < POST_FUNCTION; context++) {
 		posted = post_in(context, NULL) && posted;
@@ -466,7 +466,7 @@ TEST_CASE(xcall_wait, a_function_without_a_slot_is_refused_but_its_barrier_waits
 	T_ASSERT_EQ(full.ticket, XC_ERROR(EBUSY));
 }
 
-/* --- barrier -------------------------------------------------------------------------------------------- */
+/* --- barrier ---------------------------------------------------------------------------------- */
 
 /* Odd while its CPU is in a section with preemption off. */
 struct section {

@@ -1,10 +1,10 @@
 /*
  * The cross calls of 2008 as a twin.
  *
- * One slot for the machine, guarded by one mutex.  Three counters of CPU-calls: posted (head), begun (tail), finished
- * (done).  The next call is admitted when all posted ones have begun; a ticket is the value of head
- * after the post, passed through 32 bits; a wait lasts until done has reached it.  Which of these choices is wrong,
- * test_xcall_seed.c shows.
+ * One slot for the machine, guarded by one mutex.  Three counters of CPU-calls: posted (head),
+ * begun (tail), finished (done).  The next call is admitted when all posted ones have begun; a
+ * ticket is the value of head after the post, passed through 32 bits; a wait lasts until done has
+ * reached it.  Which of these choices is wrong, test_xcall_seed.c shows.
  */
 #include "tests/kernel/twin_seed.h"
 

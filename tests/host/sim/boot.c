@@ -1,6 +1,6 @@
 /*
- * Bring-up, in the order of kernel/main/main.c, up to the moment that every run starts from: all CPUs online, every xcall/N
- * asleep.  Each run is a child of a process that has stopped there.
+ * Bring-up, in the order of kernel/main/main.c, up to the moment that every run starts from: all
+ * CPUs online, every xcall/N asleep.  Each run is a child of a process that has stopped there.
  */
 #include <stddef.h>
 #include <stdio.h>
@@ -16,9 +16,10 @@
 #include "tests/host/sim/run.h"
 #include "tests/host/sim/sim.h"
 #include "tests/host/vcpu/runtime.h"
-#include "xcall/xcall.h"
+#include "xcall/xc_cpu.h"
 
-/* Where the machine's memory is: the same in each process, so that no order depends on an address. */
+/* Where the machine's memory is: the same in each process, so that no order depends on an
+ * address. */
 #define BOOT_MEMORY UINT64_C(0x200000000)
 #define BOOT_MEMORY_BYTES (UINT64_C(64) << 20)
 /* For every xcall/N to begin. */

@@ -1,6 +1,6 @@
 /*
- * The cases of tests/kernel/test_xcall*.c as scenarios, and what they ask of their runner (tests/kernel/test.h): here a
- * failed assertion ends the run.
+ * The cases of tests/kernel/test_xcall*.c as scenarios, and what they ask of their runner
+ * (tests/kernel/test.h): here a failed assertion ends the run.
  */
 #include <stdatomic.h>
 #include <stddef.h>
@@ -33,10 +33,12 @@ static const char *const cases_left_out[] = {
 	/* As much as fits into a second, or thousands of rounds. */
 	"the_set_of_targets_may_change_during_a_post",
 	"is_consistent_while_slots_change_hands",
-	/* They want slots to be used strictly in turn, which a target that is held up before it gives one back prevents. */
+	/* They want slots to be used strictly in turn, which a target that is held up before it
+	 * gives one back prevents. */
 	"tickets_cross_all_edges",
 	"slots_age_evenly",
-	/* It wants to have been in the window at least once; a tick to stay away as long as it looks. */
+	/* It wants to have been in the window at least once; a tick to stay away as long as it
+	 * looks. */
 	"the_low_barrier_waits_out_preemption_off",
 	"a_lazy_call_runs_at_the_next_interrupt_and_not_before",
 };

@@ -1,32 +1,35 @@
 /*
- * The runtime of ../vcpu/runtime.h as coroutines: one thread of the host, in which one virtual CPU executes until a
- * scheduling point.
+ * The runtime of ../vcpu/runtime.h as coroutines: one thread of the host, in which one virtual CPU
+ * executes until a scheduling point.
  *
  * Background
  *
- *	What several CPUs do to memory is an interleaving of what each does.  Who can choose the interleaving can repeat it,
- *	and can look for the bad one.
+ *	What several CPUs do to memory is an interleaving of what each does.  Who can choose the
+ *	interleaving can repeat it, and can look for the bad one.
  *
  * Implementation
  *
- *	A virtual CPU that does not execute is a stack pointer; what runs on it, and its stack, are its own.  At each point
- *	(point.h; a spin; an idle wait) strategy.c says who goes on.  It is the only source of choice: no signal, no clock of
- *	the host, no address that differs from run to run.  So the seed determines every step.
+ *	A virtual CPU that does not execute is a stack pointer; what runs on it, and its stack, are
+ *	its own.  At each point (point.h; a spin; an idle wait) strategy.c says who goes on.  It is
+ *	the only source of choice: no signal, no clock of the host, no address that differs from run
+ *	to run.  So the seed determines every step.
  *
- *	Interrupts are taken by ../vcpu/machine.c whenever the kernel calls it, and here at each point.  strategy_hold() keeps a
- *	new one back for some points of its target, so that it comes anywhere.
+ *	Interrupts are taken by ../vcpu/machine.c whenever the kernel calls it, and here at each
+ *	point.  strategy_hold() keeps a new one back for some points of its target, so that it comes
+ *	anywhere.
  *
- *	Time is virtual: a point takes step_ns, a spin as much.  When all virtual CPUs idle it jumps to the
- *	next expiry of a local timer.  When they only spin, reading and never writing, it runs faster and faster, so that
- *	a loop that waits for the clock ends in bounded steps.
+ *	Time is virtual: a point takes step_ns, a spin as much.  When all virtual CPUs idle it jumps
+ *	to the next expiry of a local timer.  When they only spin, reading and never writing, it
+ *	runs faster and faster, so that a loop that waits for the clock ends in bounded steps.
  *
- *	Broken, apart from what the code under test says itself: nobody can run and no timer is set; all idle for longer than
- *	a scenario's patience, ticks aside; more steps than allowed.
+ *	Broken, apart from what the code under test says itself: nobody can run and no timer is set;
+ *	all idle for longer than a scenario's patience, ticks aside; more steps than allowed.
  *
  * Limits
  *
- *	All memory is sequentially consistent: what only a store buffer, or a compiler, or a weaker machine does is not seen
- *	here.  Two points of a file of layer 1 enclose plain code that is not divided.
+ *	All memory is sequentially consistent: what only a store buffer, or a compiler, or a weaker
+ *	machine does is not seen here.  Two points of a file of layer 1 enclose plain code that is
+ *	not divided.
  */
 #include <stdint.h>
 #include <sys/mman.h>
@@ -41,7 +44,8 @@
 #include "tests/host/vcpu/fiber.h"
 #include "tests/host/vcpu/runtime.h"
 
-/* Of the context in which a virtual CPU begins; signal handlers and printf() of the host run on it too. */
+/* Of the context in which a virtual CPU begins; signal handlers and printf() of the host run on it
+ * too. */
 #define ENGINE_STACK_BYTES 262144u
 /* So many points without a write, a virtual CPU, make the clock run faster. */
 #define ENGINE_QUIET_POINTS 64u
@@ -87,7 +91,7 @@ engine_set_patience(uint64_t ns)
 	engine_patience = ns;
 }
 
-/* --- time ------------------------------------------------------------------------------------------------ */
+/* --- time ------------------------------------------------------------------------------------- */
 
 static uint64_t
 engine_earliest(void)
@@ -134,7 +138,7 @@ engine_jump(void)
 	engine_expire();
 }
 
-/* --- switching ------------------------------------------------------------------------------------------- */
+/* --- switching -------------------------------------------------------------------------------- */
 
 static void
 engine_switch(unsigned to)
@@ -222,7 +226,7 @@ sim_spurious(void)
 	return engine_active && strategy_spurious();
 }
 
-/* --- the runtime ------------------------------------------------------------------------------------------ */
+/* --- the runtime ------------------------------------------------------------------------------ */
 
 struct cpu_md *
 runtime_self(void)
@@ -294,7 +298,7 @@ runtime_exit(int status)
 	sim_fail("the machine was ended with status %d", status);
 }
 
-/* --- beginning ------------------------------------------------------------------------------------------- */
+/* --- beginning -------------------------------------------------------------------------------- */
 
 static void
 engine_main(void *arg)
@@ -305,7 +309,8 @@ engine_main(void *arg)
 	sim_fail("a virtual CPU came to its end");
 }
 
-/* Again: what the virtual CPU did before it parked, or is about to park, is forgotten; its stack too. */
+/* Again: what the virtual CPU did before it parked, or is about to park, is forgotten; its stack
+ * too. */
 void
 runtime_start(struct cpu_md *md, void (*entry)(void))
 {

@@ -1,5 +1,6 @@
 /*
- * Virtual CPUs that take turns on one thread of the host: what the rest of the simulator asks of them.
+ * Virtual CPUs that take turns on one thread of the host: what the rest of the simulator asks of
+ * them.
  */
 #ifndef TESTS_HOST_SIM_ENGINE_H
 #define TESTS_HOST_SIM_ENGINE_H

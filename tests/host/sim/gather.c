@@ -38,7 +38,7 @@ gather_assert_hard(const char *what)
 		sim_fail("%s: not in a hard interrupt", what);
 }
 
-/* --- triggers ------------------------------------------------------------------------------------------------- */
+/* --- triggers --------------------------------------------------------------------------------- */
 
 /* Moments, by the ledger's clock. */
 static uint64_t gather_triggered[SIM_CPUS], gather_ran[SIM_CPUS];
@@ -77,12 +77,22 @@ gather_trigger_actor(struct actor *actor)
 	}
 }
 
-/* --- messages --------------------------------------------------------------------------------------------------- */
+/* --- messages --------------------------------------------------------------------------------- */
 
 struct gather_message {
 	ipi_msg_t msg;
 	unsigned ran[SIM_CPUS], ended[SIM_CPUS];
 };
+
+/* A hard call and its wait, which serves what comes meanwhile. */
+static void
+gather_nested(void)
+{
+	struct ledger_call *call = ledger_new();
+
+	if (ledger_post(call, LEDGER_UNICAST, XC_HARD | XC_TRY, UINT32_C(1) << scenario_below(ncpu)))
+		ledger_wait(call);
+}
 
 static void
 gather_message_intr(void *arg)
@@ -93,6 +103,8 @@ gather_message_intr(void *arg)
 	gather_assert_hard("ipi message");
 	m->ran[cpu]++;
 	ledger_work(scenario_below(6));
+	if (scenario_below(3) == 0)
+		gather_nested();
 	m->ended[cpu]++;
 	engine_progress();
 }
@@ -144,7 +156,7 @@ gather_ipi(unsigned variant)
 	ledger_close();
 }
 
-/* --- rendezvous -------------------------------------------------------------------------------------------------- */
+/* --- rendezvous ------------------------------------------------------------------------------- */
 
 struct gather_phases {
 	unsigned members;
@@ -197,7 +209,7 @@ gather_busy_function(struct ledger_call *call)
 {
 	(void)call;
 	gather_busy++;
-	ledger_work(scenario_below(20));
+	ledger_work(scenario_below(60));
 	gather_busy--;
 }
 
@@ -260,7 +272,7 @@ gather_rendezvous(unsigned variant)
 	ledger_close();
 }
 
-/* --- stop-machine -------------------------------------------------------------------------------------------------- */
+/* --- stop-machine ----------------------------------------------------------------------------- */
 
 static uint64_t gather_moves[SIM_CPUS];
 

@@ -11,6 +11,7 @@
 #include "tests/host/sim/ledger.h"
 #include "tests/host/sim/scenario.h"
 #include "tests/host/sim/special.h"
+#include "xcall/xc_cpu.h"
 #include "xcall/xcall.h"
 
 #define HOTPLUG_SETTLE_NS UINT64_C(50000000)
@@ -99,7 +100,7 @@ hotplug_run(unsigned variant)
 	ledger_close();
 }
 
-/* --- barrier -------------------------------------------------------------------------------------------------- */
+/* --- barrier ---------------------------------------------------------------------------------- */
 
 static uint64_t hotplug_section[SIM_CPUS]; /* number of the section that this CPU is in; 0: none */
 
@@ -149,7 +150,7 @@ hotplug_barrier(unsigned variant)
 	ledger_close();
 }
 
-/* --- drain ---------------------------------------------------------------------------------------------------- */
+/* --- drain ------------------------------------------------------------------------------------ */
 
 static void
 hotplug_drain_poster(struct actor *actor)

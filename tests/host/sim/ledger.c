@@ -68,7 +68,7 @@ ledger_work(unsigned points)
 		atomic_fetch_add_explicit(&counter, 1, memory_order_relaxed);
 }
 
-/* --- the function ------------------------------------------------------------------------------------------ */
+/* --- the function ----------------------------------------------------------------------------- */
 
 static const char *
 ledger_wrong_context(enum xc_level level)
@@ -95,7 +95,8 @@ ledger_wrong_context(enum xc_level level)
 	}
 }
 
-/* A call of the same sender, target and level whose post was over before this one's began has its turn first. */
+/* A call of the same sender, target and level whose post was over before this one's began has its
+ * turn first. */
 static void
 ledger_check_order(const struct ledger_call *call, unsigned cpu)
 {
@@ -167,7 +168,7 @@ ledger_over(struct ledger_call *call, const char *told, bool all)
 	call->over = true;
 }
 
-/* --- posts -------------------------------------------------------------------------------------------------- */
+/* --- posts ------------------------------------------------------------------------------------ */
 
 static enum xc_level
 ledger_level(unsigned flags)
@@ -277,7 +278,7 @@ ledger_post(struct ledger_call *call, enum ledger_way way, unsigned flags, uint3
 	return true;
 }
 
-/* --- waits -------------------------------------------------------------------------------------------------- */
+/* --- waits ------------------------------------------------------------------------------------ */
 
 static void
 ledger_judge(struct ledger_call *call, int result, const char *who)
@@ -370,7 +371,7 @@ ledger_cancel(struct ledger_call *call)
 	ledger_over(call, "cancel", false);
 }
 
-/* --- the sum ------------------------------------------------------------------------------------------------ */
+/* --- the sum ---------------------------------------------------------------------------------- */
 
 static void
 ledger_close_stats(const struct cpu_info *ci)

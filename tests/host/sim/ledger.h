@@ -1,10 +1,11 @@
 /*
  * The ledger: every call of a run, what became of it on each CPU, and whether that was right.
  *
- * Checked as it happens: runs where it was posted to, in the context of its level, once, after its post and before anybody
- * is told that it is over; with the arguments of the post; calls of one sender to one target at one level in the order of
- * their posts.  At the end: every call that was posted and not withdrawn has run on all its targets, and the
- * sender's slots, boards and credits are all back.
+ * Checked as it happens: runs where it was posted to, in the context of its level, once, after its
+ * post and before anybody is told that it is over; with the arguments of the post; calls of one
+ * sender to one target at one level in the order of their posts.  At the end: every call that was
+ * posted and not withdrawn has run on all its targets, and the sender's slots, boards and credits
+ * are all back.
  *
  * All of it is plain memory and no scheduling point: what is noted is noted at once.
  */

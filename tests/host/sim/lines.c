@@ -1,9 +1,9 @@
 /*
- * Cache lines that move: each atomic operation of a run, against a protocol in which a line is in the caches of any that read
- * it, or in that of one that writes it.
+ * Cache lines that move: each atomic operation of a run, against a protocol in which a line is in
+ * the caches of any that read it, or in that of one that writes it.
  *
- * Counted is what a CPU has to fetch: a line that it reads and does not have, or writes and does not have alone.  Plain
- * accesses are not seen; most of them share a line with an atomic one.
+ * Counted is what a CPU has to fetch: a line that it reads and does not have, or writes and does
+ * not have alone.  Plain accesses are not seen; most of them share a line with an atomic one.
  */
 #include "tests/host/sim/lines.h"
 

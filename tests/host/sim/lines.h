@@ -17,7 +17,8 @@ void lines_touch(const volatile void *object, unsigned cpu, bool write, bool xca
 void lines_count(bool on);
 struct lines_moved lines_moved(void);
 
-/* Prints what a unicast of each level moves, from CPU 0 to the last one and back, when nothing else happens. */
+/* Prints what a unicast of each level moves, from CPU 0 to the last one and back, when nothing else
+ * happens. */
 void lines_print(unsigned variant);
 
 #endif

@@ -5,8 +5,8 @@
  *	xcall-sim seeds=N [first=N] [jobs=N] ...
  *	xcall-sim list
  *
- * A process boots the kernel once for each number of CPUs, and forks for each run: what is forked is the machine after
- * bring-up, so all runs begin alike, and one that crashes harms no other.
+ * A process boots the kernel once for each number of CPUs, and forks for each run: what is forked
+ * is the machine after bring-up, so all runs begin alike, and one that crashes harms no other.
  *
  * Exit status: 0 all passed, 1 a property was broken, 3 usage.
  */
@@ -28,7 +28,8 @@
 
 /* Steps of a run, unless told: most need a hundredth. */
 #define MAIN_STEPS 1000000u
-/* A run that takes longer than this, in seconds of the host, is in a loop without a scheduling point. */
+/* A run that takes longer than this, in seconds of the host, is in a loop without a scheduling
+ * point. */
 #define MAIN_SECONDS 60u
 #define MAIN_TRACE 60u
 
@@ -89,7 +90,7 @@ main_word(const char *word)
 	return true;
 }
 
-/* --- one run ---------------------------------------------------------------------------------------------- */
+/* --- one run ---------------------------------------------------------------------------------- */
 
 static void
 main_signal(int number)

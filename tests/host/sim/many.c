@@ -1,5 +1,6 @@
 /*
- * Many runs on several processes, each of which takes its share of the seeds; the sum is in memory that they share.
+ * Many runs on several processes, each of which takes its share of the seeds; the sum is in memory
+ * that they share.
  *
  * One run in MANY_TWICE is done twice: the same seed must give the same trace.
  */
@@ -22,7 +23,8 @@
 #define MANY_TWICE 50u
 #define MANY_SCENARIOS 64u
 #define MANY_SITES 4096u
-/* Room for the hashes of all traces, a power of two; what finds no place is not counted as distinct. */
+/* Room for the hashes of all traces, a power of two; what finds no place is not counted as
+ * distinct. */
 #define MANY_HASHES (1u << 20)
 #define MANY_PROBES 64u
 

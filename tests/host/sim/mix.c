@@ -1,5 +1,6 @@
 /*
- * Random programs: a few threads that post, wait, cancel and look, each drawn from the seed by the weights of a profile.
+ * Random programs: a few threads that post, wait, cancel and look, each drawn from the seed by the
+ * weights of a profile.
  */
 #include <stddef.h>
 
@@ -90,7 +91,7 @@ mix_set(void)
 	return set;
 }
 
-/* --- what functions do -------------------------------------------------------------------------------------- */
+/* --- what functions do ------------------------------------------------------------------------ */
 
 /* Posts another call, of a level that the context allows, and waits for it if that is allowed. */
 static void
@@ -110,7 +111,7 @@ mix_nested(struct ledger_call *call)
 		ledger_wait(next);
 }
 
-/* --- what actors do ------------------------------------------------------------------------------------------ */
+/* --- what actors do --------------------------------------------------------------------------- */
 
 static struct xc_call *
 mix_free_descriptor(struct mix_actor *a)

@@ -1,5 +1,6 @@
 /*
- * The kernel's panic, and its console: a broken assertion ends the run where it happens, with nobody stopped first.
+ * The kernel's panic, and its console: a broken assertion ends the run where it happens, with
+ * nobody stopped first.
  */
 #include "kernel/panic.h"
 

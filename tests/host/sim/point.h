@@ -3,8 +3,9 @@
  *
  * SIM_LAYER, given on the compiler's command line:
  *	2	xcall/: every atomic operation is a point, before and after it
- *	1	kernel/, tests/kernel/, the scenarios: one before each operation that reads and writes (a lock is taken
- *		by one); before each other one too in the runs whose seed says so
+ *	1	kernel/, tests/kernel/, the scenarios: one before each operation that reads and
+ *		writes (a lock is taken by one); before each other one too in the runs whose seed
+ *		says so
  *	undefined	no points
  */
 #ifndef TESTS_HOST_SIM_POINT_H

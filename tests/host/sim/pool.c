@@ -1,5 +1,6 @@
 /*
- * Few slots: what a CPU has to post with, made small, so that a run of some dozen posts exhausts it and uses slots again.
+ * Few slots: what a CPU has to post with, made small, so that a run of some dozen posts exhausts it
+ * and uses slots again.
  *
  * The slots that are left have credits as the rest of them had: who has a credit finds a slot.
  */

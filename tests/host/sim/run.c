@@ -67,7 +67,8 @@ run_cpus(uint64_t seed)
 void
 run_main(void)
 {
-	/* Of one CPU; the others' time goes by as well.  The longest leaves a tick some thousand steps. */
+	/* Of one CPU; the others' time goes by as well.  The longest leaves a tick some thousand
+	 * steps. */
 	static const unsigned steps_ns[] = { 20, 200, 2000, 6000 };
 	const struct scenario *s = run_scenario(sim.seed);
 	uint64_t state = (sim.seed * SIM_RUNS + sim.run) * UINT64_C(0x2545f4914f6cdd1d) + 1;

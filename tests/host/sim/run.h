@@ -6,7 +6,8 @@
 
 #include <stdint.h>
 
-/* Brings the kernel up with sim.cpus virtual CPUs; from then on engine_resume(), in a child, begins a run in main(). */
+/* Brings the kernel up with sim.cpus virtual CPUs; from then on engine_resume(), in a child, begins
+ * a run in main(). */
 void boot_kernel(void (*main)(void));
 
 /* In the main thread of the kernel: the run of sim.seed.  Ends the process. */

@@ -9,13 +9,16 @@
 
 struct scenario {
 	const char *name, *what;
-	/* In a thread on CPU 0 at PRI_KERNEL.  Returns when all is over; then the run has passed. */
+	/* In a thread on CPU 0 at PRI_KERNEL.  Returns when all is over; then the run has
+	 * passed. */
 	void (*run)(unsigned variant);
 	unsigned variant;
 	unsigned weight; /* how often it is drawn; 0: only by name */
 	unsigned cpus;   /* at least; 0: 2 */
 	unsigned steps;  /* times what is allowed; 0: once */
-	bool clocked; /* it counts on the clock: points take long, all CPUs get on (strategy walk); it may be cut short */
+	/* It counts on the clock: points take long, all CPUs get on (strategy walk), and it may be
+	 * cut short. */
+	bool clocked;
 };
 
 const struct scenario *scenario_number(unsigned);

@@ -72,7 +72,7 @@ $(SIM_DIR)/objects: $(SIM_DIR)/xcall-sim
 	@echo $(SIM_OBJECTS) $(SIM_XCALL_OBJECTS) $(SIM_HELP) > $@
 
 sim-bugs: $(SIM_DIR)/objects ## seeded bugs in a copy of xcall/: the simulator must find each within 2000 seeds
-	@$(SIM)/hunt --build $(SIM_DIR) --objects $< --jobs $(SIM_JOBS) --cc '$(HOSTCC)' \
+	@$(SIM)/hunt --build $(SIM_DIR) --clean $(SIM_DIR)/xcall-sim --objects $< --jobs $(SIM_JOBS) --cc '$(HOSTCC)' \
 		--flags '$(SIM_SHIM) -DSIM_LAYER=2 $(SIM_NAMES) $(SIM_CFLAGS) -Wno-unused' $(BUGS)
 
 .PHONY: sim sim-all sim-bugs $(SIM_SMALLEST:%=sim-all-%)

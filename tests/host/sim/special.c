@@ -58,7 +58,7 @@ special_finish(void)
 	special_end();
 }
 
-/* --- ring ---------------------------------------------------------------------------------------------------- */
+/* --- ring ------------------------------------------------------------------------------------- */
 
 static unsigned special_level, special_rounds;
 
@@ -113,7 +113,7 @@ special_ring(unsigned level)
 	special_finish();
 }
 
-/* --- exhaustion ---------------------------------------------------------------------------------------------- */
+/* --- exhaustion ------------------------------------------------------------------------------- */
 
 static bool special_blocked;
 
@@ -164,7 +164,7 @@ special_exhaust(unsigned variant)
 	special_finish();
 }
 
-/* --- order --------------------------------------------------------------------------------------------------- */
+/* --- order ------------------------------------------------------------------------------------ */
 
 static unsigned special_order_flags;
 
@@ -219,7 +219,7 @@ special_order(unsigned variant)
 	special_end();
 }
 
-/* --- reuse --------------------------------------------------------------------------------------------------- */
+/* --- reuse ------------------------------------------------------------------------------------ */
 
 /* Waits for, cancels and asks about what others have posted, however long ago. */
 static void
@@ -273,7 +273,7 @@ special_reuse(unsigned variant)
 	special_end();
 }
 
-/* --- churn --------------------------------------------------------------------------------------------------- */
+/* --- churn ------------------------------------------------------------------------------------ */
 
 static void
 special_churn_actor(struct actor *actor)
@@ -306,7 +306,7 @@ special_churn(unsigned variant)
 	special_end();
 }
 
-/* --- sleep --------------------------------------------------------------------------------------------------- */
+/* --- sleep ------------------------------------------------------------------------------------ */
 
 /* As often as `tag` says lets others go on, so that they come to their sleep. */
 static void
@@ -344,7 +344,7 @@ special_sleep(unsigned variant)
 	special_finish();
 }
 
-/* --- wide ---------------------------------------------------------------------------------------------------- */
+/* --- wide ------------------------------------------------------------------------------------- */
 
 static void
 special_wide_actor(struct actor *actor)
@@ -370,7 +370,7 @@ special_wide(unsigned variant)
 	special_finish();
 }
 
-/* --- several waiters ------------------------------------------------------------------------------------------ */
+/* --- several waiters -------------------------------------------------------------------------- */
 
 static unsigned special_started, special_nwaiters;
 
@@ -405,7 +405,7 @@ special_waiters(unsigned variant)
 	special_finish();
 }
 
-/* --- the smallest -------------------------------------------------------------------------------------------- */
+/* --- the smallest ----------------------------------------------------------------------------- */
 
 static void
 special_pair_actor(struct actor *actor)

@@ -2,14 +2,17 @@
  * Strategies: who goes on at a point, and for how long an interrupt is kept back.
  *
  *	walk	At each point, with a probability from the seed (1 to 1/256), anybody.
- *	pct	Probabilistic concurrency testing (Burckhardt, Kothari, Musuvathi, Nagarakatte, ASPLOS 2010): each virtual CPU
- *		has a priority, the best that can run does; at d steps, drawn beforehand, whoever runs gets the worst.  A
- *		defect that needs d orders of events is found with a probability that does not vanish with
- *		the length of the run.
- *	place	As pct, but what stops a virtual CPU is a place in xcall/: some of them, by the seed, so many times; and it
- *		stands still for many steps.  Finds windows of few instructions, each time through them.
- *	all	Exhaustive: every run that differs from turns without preemption in at most `depth` choices (delay bounding:
- *		Emmi, Qadeer, Rakamaric, POPL 2011).  At each choice the process forks; the child deviates.
+ *	pct	Probabilistic concurrency testing (Burckhardt, Kothari, Musuvathi, Nagarakatte,
+ *		ASPLOS 2010): each virtual CPU has a priority, the best that can run does; at d
+ *		steps, drawn beforehand, whoever runs gets the worst.  A defect that needs d orders
+ *		of events is found with a probability that does not vanish with the length of the
+ *		run.
+ *	place	As pct, but what stops a virtual CPU is a place in xcall/: some of them, by the
+ *		seed, so many times; and it stands still for many steps.  Finds windows of few
+ *		instructions, each time through them.
+ *	all	Exhaustive: every run that differs from turns without preemption in at most `depth`
+ *		choices (delay bounding: Emmi, Qadeer, Rakamaric, POPL 2011).  At each choice the
+ *		process forks; the child deviates.
  *
  * Whoever spins gets the worst priority: what it waits for is up to others.
  */
@@ -101,8 +104,9 @@ strategy_init(uint64_t seed, const char *name, unsigned ncpus)
 	strategy_places = 8u << sim_below(&strategy_state, 3);
 	strategy_residue = sim_below(&strategy_state, strategy_places);
 	strategy_odds = 1 + sim_below(&strategy_state, 4);
-	strategy_stall = 30u << 3 * sim_below(&strategy_state, 3);
-	strategy_stalls = 1 + sim_below(&strategy_state, 40);
+	strategy_stall = 30u << 3 * sim_below(&strategy_state, 4);
+	/* The longest, which mostly is until all others idle or spin, only a few times. */
+	strategy_stalls = 1 + sim_below(&strategy_state, strategy_stall > 10000 ? 5 : 40);
 	strategy_holds = sim_below(&strategy_state, 4);
 	strategy_weak = sim_below(&strategy_state, 4) == 0;
 	strategy_left = sim.depth;
@@ -126,7 +130,7 @@ strategy_spurious(void)
 	return strategy_weak && sim_below(&strategy_state, 8) == 0;
 }
 
-/* --- exhaustive ------------------------------------------------------------------------------------------- */
+/* --- exhaustive ------------------------------------------------------------------------------- */
 
 /* True in a child, which deviates; false in the process that goes on as it was. */
 static bool
@@ -176,7 +180,8 @@ strategy_next_all(unsigned self, uint32_t mask, enum sim_kind kind, unsigned sit
 		mask &= ~(UINT32_C(1) << self);
 	if (moves)
 		next = strategy_turn(self, mask);
-	/* Only before operations of xcall/: after them is before the next one, but for plain memory. */
+	/* Only before operations of xcall/: after them is before the next one, but for plain
+	 * memory. */
 	else if (kind == SIM_SWITCHED || !trace_site_of_xcall(site))
 		return next;
 	/* Each deviation passes over one who had the turn. */
@@ -186,7 +191,7 @@ strategy_next_all(unsigned self, uint32_t mask, enum sim_kind kind, unsigned sit
 	return next;
 }
 
-/* --- random ----------------------------------------------------------------------------------------------- */
+/* --- random ----------------------------------------------------------------------------------- */
 
 static unsigned
 strategy_best(uint32_t mask)

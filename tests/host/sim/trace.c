@@ -1,7 +1,8 @@
 /*
  * The last steps of a run, its hash, and its end.
  *
- * Two runs are the same when their hashes are: it takes in every step in order, with virtual CPU and place.
+ * Two runs are the same when their hashes are: it takes in every step in order, with virtual CPU
+ * and place.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -118,7 +119,8 @@ trace_repeated(uint64_t first, uint64_t i, uint64_t round)
 	return n / round;
 }
 
-/* Backwards, so that the last ones are among them; a spin that goes round and round takes one round. */
+/* Backwards, so that the last ones are among them; a spin that goes round and round takes one
+ * round. */
 static void
 trace_print(unsigned last)
 {

@@ -10,6 +10,7 @@
 #include "xcall/ipi.h"
 #include "xcall/rendezvous.h"
 #include "xcall/xc_call.h"
+#include "xcall/xc_cpu.h"
 #include "xcall/xc_status.h"
 #include "xcall/xcall.h"
 

@@ -3,21 +3,22 @@
  *
  * Background
  *
- * xcall/ asks for CPUs that interrupt each other (xcall/xc_port.h).  This is about the least that is: a CPU is a record and
- * the context of the thread that it runs; only one CPU at a time goes forward.  So nothing here is atomic, and every
- * run is like every other one.
+ * xcall/ asks for CPUs that interrupt each other (xcall/xc_port.h).  This is about the least that
+ * is: a CPU is a record and the context of the thread that it runs; only one CPU at a time goes
+ * forward.  So nothing here is atomic, and every run is like every other one.
  *
  * Implementation
  *
- * machine_pause() lets the next CPU go forward, and so does turning interrupts on or off, now and then.  A CPU whose
- * turn comes takes its NMI; what else is pending it takes whenever its interrupts are on, in toy_open(): interrupts, then soft
- * interrupts, then a better thread.  All of them run on the stack of the thread that they interrupt.
- * Time is counted, not measured: it passes with each turn and each look at it, and jumps when all CPUs are idle.
+ * machine_pause() lets the next CPU go forward, and so does turning interrupts on or off, now and
+ * then.  A CPU whose turn comes takes its NMI; what else is pending it takes whenever its
+ * interrupts are on, in toy_open(): interrupts, then soft interrupts, then a better thread.  All of
+ * them run on the stack of the thread that they interrupt.  Time is counted, not measured: it
+ * passes with each turn and each look at it, and jumps when all CPUs are idle.
  *
  * Limits
  *
- * A loop that calls nothing of this file stops all CPUs.  There is no store buffer and no reordering: order between CPUs is tested
- * elsewhere (tests/host/vcpu, tests/model).
+ * A loop that calls nothing of this file stops all CPUs.  There is no store buffer and no
+ * reordering: order between CPUs is tested elsewhere (tests/host/vcpu, tests/model).
  */
 #include "kernel/cpu.h"
 
@@ -59,7 +60,7 @@ static struct toy_softint {
 	bool s_due[MAXCPUS];
 } toy_softints[TOY_SOFTINTS];
 
-/* --- turns ----------------------------------------------------------------------------------------------- */
+/* --- turns ------------------------------------------------------------------------------------ */
 
 static void
 toy_nmi(struct cpu_info *ci)
@@ -156,7 +157,7 @@ toy_open(struct cpu_info *ci)
 	}
 }
 
-/* --- interrupts ------------------------------------------------------------------------------------------ */
+/* --- interrupts ------------------------------------------------------------------------------- */
 
 bool
 machine_intr_enabled(void)
@@ -287,7 +288,7 @@ softint_disestablish(void *cookie)
 	*(struct toy_softint *)cookie = (struct toy_softint){ .s_level = 0 };
 }
 
-/* --- where the caller stands ------------------------------------------------------------------------------- */
+/* --- where the caller stands ------------------------------------------------------------------ */
 
 bool
 cpu_nmi_p(void)
@@ -321,7 +322,7 @@ kpreempt_enable(void)
 		toy_open(toy_cpu);
 }
 
-/* --- CPUs ------------------------------------------------------------------------------------------------- */
+/* --- CPUs ------------------------------------------------------------------------------------- */
 
 struct cpu_info *
 curcpu(void)
@@ -399,7 +400,7 @@ toy_cpu_unpark(struct cpu_info *ci)
 	ci->ci_online = true;
 }
 
-/* --- time ------------------------------------------------------------------------------------------------- */
+/* --- time ------------------------------------------------------------------------------------- */
 
 uint64_t
 clock_ns(void)

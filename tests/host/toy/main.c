@@ -1,6 +1,6 @@
 /*
- * Brings the toy up, as a kernel would: all CPUs first, then xcall's part of each.  Then the cases of tests/kernel/test.h that
- * are linked in.
+ * Brings the toy up, as a kernel would: all CPUs first, then xcall's part of each.  Then the cases
+ * of tests/kernel/test.h that are linked in.
  *
  *	xcall-toy [CPUs [suite]]
  *
@@ -15,7 +15,7 @@
 #include "kernel/panic.h"
 #include "tests/host/toy/toy.h"
 #include "tests/kernel/test.h"
-#include "xcall/xcall.h"
+#include "xcall/xc_cpu.h"
 
 #define TOY_CPUS 4u
 /* As in the kernel: by the toy's clock, which only passes so far when something hangs. */

@@ -18,7 +18,7 @@
 static struct evcnt *toy_counters;
 static size_t toy_pages = TOY_PAGES;
 
-/* --- memory ------------------------------------------------------------------------------------------------- */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 void *
 kmem_boot_alloc(size_t bytes)
@@ -50,7 +50,7 @@ kmem_pages_free(void)
 	return toy_pages;
 }
 
-/* --- counters ----------------------------------------------------------------------------------------------- */
+/* --- counters --------------------------------------------------------------------------------- */
 
 void
 evcnt_attach_dynamic(struct evcnt *ev, int type __attribute__((unused)),
@@ -81,7 +81,7 @@ evcnt_foreach(void (*visit)(const struct evcnt *, void *arg), void *arg)
 		visit(ev, arg);
 }
 
-/* --- the end, and words for it -------------------------------------------------------------------------------- */
+/* --- the end, and words for it ---------------------------------------------------------------- */
 
 void
 panic(const char *fmt, ...)
@@ -123,7 +123,7 @@ machine_hypervisor(void)
 	return false;
 }
 
-/* --- sets --------------------------------------------------------------------------------------------------- */
+/* --- sets ------------------------------------------------------------------------------------- */
 
 void
 cpuset_zero(struct cpuset *set)

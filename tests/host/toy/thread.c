@@ -1,6 +1,6 @@
 /*
- * Threads, and what they sleep for.  The turns of the CPUs (cpu.c) make each stretch of code without a call of a machine_*()
- * function whole, so no lock is needed here.
+ * Threads, and what they sleep for.  The turns of the CPUs (cpu.c) make each stretch of code
+ * without a call of a machine_*() function whole, so no lock is needed here.
  */
 #include "kernel/kthread.h"
 
@@ -23,7 +23,7 @@
 static lwp_t *toy_threads;
 static uint64_t toy_switches;
 
-/* --- which thread runs -------------------------------------------------------------------------------------- */
+/* --- which thread runs ------------------------------------------------------------------------ */
 
 static void
 toy_wake(lwp_t *l, bool timed_out)
@@ -105,7 +105,7 @@ toy_thread_wake_ns(void)
 	return first;
 }
 
-/* --- threads ------------------------------------------------------------------------------------------------ */
+/* --- threads ---------------------------------------------------------------------------------- */
 
 /* Threads and stacks are never given back. */
 static lwp_t *
@@ -204,7 +204,7 @@ kthread_foreach(void (*visit)(lwp_t *, void *arg), void *arg)
 		visit(l, arg);
 }
 
-/* --- locks -------------------------------------------------------------------------------------------------- */
+/* --- locks ------------------------------------------------------------------------------------ */
 
 /* The lock is its holder's, and interrupts stay off, until the CPU gives its last one back. */
 void
@@ -330,7 +330,7 @@ mutex_exit(kmutex_t *m)
 		machine_intr_restore(true);
 }
 
-/* --- condition variables ------------------------------------------------------------------------------------ */
+/* --- condition variables ---------------------------------------------------------------------- */
 
 void
 cv_init(kcondvar_t *cv, const char *name)

@@ -15,7 +15,8 @@ void toy_boot(unsigned cpus);
 /* The thread that a CPU runs when it has no other; the caller, as a thread of its CPU. */
 void toy_thread_create_idle(struct cpu_info *, void (*)(void *));
 void toy_thread_adopt(const char *name);
-/* The calling thread gives way to a better one, or to any when it sleeps; returns when it runs again.  Interrupts off. */
+/* The calling thread gives way to a better one, or to any when it sleeps; returns when it runs
+ * again.  Interrupts off. */
 void toy_reschedule(void);
 /* The earliest time at which a thread wants to be woken. */
 uint64_t toy_thread_wake_ns(void);

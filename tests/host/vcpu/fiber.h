@@ -1,6 +1,7 @@
 /*
- * What a sanitizer must be told of stacks: fiber_thread.c for ThreadSanitizer, fiber_address.c for AddressSanitizer.
- * Both are compiled without it: a function that ThreadSanitizer saw begin on one stack may not end on another.
+ * What a sanitizer must be told of stacks: fiber_thread.c for ThreadSanitizer, fiber_address.c for
+ * AddressSanitizer.  Both are compiled without it: a function that ThreadSanitizer saw begin on one
+ * stack may not end on another.
  */
 #ifndef TESTS_HOST_VCPU_FIBER_H
 #define TESTS_HOST_VCPU_FIBER_H

@@ -1,6 +1,6 @@
 /*
- * Stacks and ThreadSanitizer: each is a fiber, and a switch orders what one did before what the next does, for they are on
- * one CPU.
+ * Stacks and ThreadSanitizer: each is a fiber, and a switch orders what one did before what the
+ * next does, for they are on one CPU.
  */
 #include <sanitizer/tsan_interface.h>
 #include <stddef.h>

@@ -3,15 +3,17 @@
  *
  * Background
  *
- *	A machine may interrupt a CPU between any two instructions.  A host thread cannot be stopped just anywhere by another,
- *	and a signal handler that runs kernel code would be opaque to ThreadSanitizer.  So a virtual CPU takes what is
- *	pending itself, at safe points: when it turns interrupts on, asks who it is, looks at the clock, spins or idles.
- *	The kernel does one of these every few lines; a loop that does none is not interrupted.
+ *	A machine may interrupt a CPU between any two instructions.  A host thread cannot be stopped
+ *	just anywhere by another, and a signal handler that runs kernel code would be opaque to
+ *	ThreadSanitizer.  So a virtual CPU takes what is pending itself, at safe points: when it
+ *	turns interrupts on, asks who it is, looks at the clock, spins or idles.  The kernel does
+ *	one of these every few lines; a loop that does none is not interrupted.
  *
  * Implementation
  *
- *	A vector is pending by a mark of its own (equal vectors merge), and each mark made is counted in vc_signals.  The
- *	virtual CPU compares that count with what it was when nothing was left to take.
+ *	A vector is pending by a mark of its own (equal vectors merge), and each mark made is
+ *	counted in vc_signals.  The virtual CPU compares that count with what it was when nothing
+ *	was left to take.
  *
  *		sender						virtual CPU
  *		vc_pending[v] = true	(release)		n = vc_signals		(relaxed)
@@ -19,13 +21,15 @@
  *		runtime_signal()				take one: exchange	(acquire)
  *								none: vc_seen = n; runtime_wait(n)
  *
- *	What orders the sender before the handler is the mark of that vector alone, as door 1 promises; and not even that for
- *	vectors that only tell a CPU to look (vcpu_only_tells()).  The count is relaxed on purpose: an acquire there
- *	would order this CPU behind all that ever sent it anything, and hide from ThreadSanitizer the races that
- *	this program is for.  x86 keeps the two loads in order.
+ *	What orders the sender before the handler is the mark of that vector alone, as door 1
+ *	promises; and not even that for vectors that only tell a CPU to look (vcpu_only_tells()).
+ *	The count is relaxed on purpose: an acquire there would order this CPU behind all that ever
+ *	sent it anything, and hide from ThreadSanitizer the races that this program is for.  x86
+ *	keeps the two loads in order.
  *
- *	The local APIC's rules are kept: the highest vector first; while one is in service none of its priority class
- *	or below; an EOI without an interrupt in service, or a return from one without its EOI, ends the program.
+ *	The local APIC's rules are kept: the highest vector first; while one is in service none of
+ *	its priority class or below; an EOI without an interrupt in service, or a return from one
+ *	without its EOI, ends the program.
  *
  * Limits
  *
@@ -49,10 +53,10 @@ struct trapframe {
 /* Vectors that were ever raised, so that not all 256 marks need a look. */
 static _Atomic uint64_t vcpu_used[CPU_VECTORS / 64];
 
-/* --- taking ----------------------------------------------------------------------------------------------- */
+/* --- taking ----------------------------------------------------------------------------------- */
 
-/* A vector that is pending and not kept back by the one in service; 0 when there is none.  *left: there is one that is
- * kept back. */
+/* A vector that is pending and not kept back by the one in service; 0 when there is none.  *left:
+ * there is one that is kept back. */
 static unsigned
 vcpu_highest(struct cpu_md *vc, bool *left)
 {
@@ -75,8 +79,9 @@ vcpu_highest(struct cpu_md *vc, bool *left)
 	return 0;
 }
 
-/* Whether an interrupt says no more than that the CPU should look: what it finds there is ordered by the words in which it
- * finds it.  It may not need the interrupt's order too: a sender that sees the CPU told already sends none. */
+/* Whether an interrupt says no more than that the CPU should look: what it finds there is ordered
+ * by the words in which it finds it.  It may not need the interrupt's order too: a sender that sees
+ * the CPU told already sends none. */
 static bool
 vcpu_only_tells(unsigned vector)
 {
@@ -148,7 +153,7 @@ vcpu_poll(void)
 	}
 }
 
-/* --- sending ---------------------------------------------------------------------------------------------- */
+/* --- sending ---------------------------------------------------------------------------------- */
 
 static void
 vcpu_signal(struct cpu_md *vc)
@@ -200,7 +205,7 @@ machine_intr_eoi(void)
 	vc->vc_in_service--;
 }
 
-/* --- the inline half -------------------------------------------------------------------------------------- */
+/* --- the inline half -------------------------------------------------------------------------- */
 
 struct cpu_info *
 machine_curcpu(void)
@@ -269,7 +274,7 @@ machine_hypervisor(void)
 	return true;
 }
 
-/* --- looking at code, and the end ------------------------------------------------------------------------- */
+/* --- looking at code, and the end ------------------------------------------------------------- */
 
 /* Follows saved frame pointers, which lead up within the stack. */
 unsigned

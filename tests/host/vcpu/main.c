@@ -1,10 +1,11 @@
 /*
- * The program: brings up as many virtual CPUs as it is told, then does what the kernel's main thread does
- * with the same words.
+ * The program: brings up as many virtual CPUs as it is told, then does what the kernel's main
+ * thread does with the same words.
  *
  *	xcall-host CPUS test=SUITE,...|test=all|misuse=NAME
  *
- * Results are KTAP on the standard output, as in the kernel.  Exit status: 0 passed, 1 failed, 2 panic.
+ * Results are KTAP on the standard output, as in the kernel.  Exit status: 0 passed, 1 failed, 2
+ * panic.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -22,14 +23,14 @@
 #include "tests/host/vcpu/memory.h"
 #include "tests/host/vcpu/runtime.h"
 #include "tests/kernel/test.h"
-#include "xcall/xcall.h"
+#include "xcall/xc_cpu.h"
 
 static struct cpu_info main_cpu[VCPU_MAX];
 static struct cpu_md main_md[VCPU_MAX];
 static unsigned main_cpus;
 static const char *main_word;
 
-/* --- the console ------------------------------------------------------------------------------------------ */
+/* --- the console ------------------------------------------------------------------------------ */
 
 /* One line at a time; the console's lock guards it. */
 static void
@@ -48,7 +49,7 @@ main_put(char c)
 
 static struct console_device main_console = { .name = "stdout", .put = main_put };
 
-/* --- bring-up, in the order of kernel/main/main.c --------------------------------------------------------- */
+/* --- bring-up, in the order of kernel/main/main.c --------------------------------------------- */
 
 static void
 main_attach(struct cpu_info *ci)

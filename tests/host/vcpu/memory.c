@@ -1,11 +1,13 @@
 /*
  * Door 1 of the host: memory, windows on it, and kernel text.
  *
- * All memory is one file without a name, so that a page can be seen at two addresses.  The host's own kernel has all of its CPUs
- * forget a mapping that it changes, before it says that it did: an old page is never seen, whatever a virtual CPU
- * forgets or not.  What these functions show here is that the clients' protocols have no race, not that they are needed.
+ * All memory is one file without a name, so that a page can be seen at two addresses.  The host's
+ * own kernel has all of its CPUs forget a mapping that it changes, before it says that it did: an
+ * old page is never seen, whatever a virtual CPU forgets or not.  What these functions show here is
+ * that the clients' protocols have no race, not that they are needed.
  *
- * The mapping of a window is changed behind the back of the sanitizer, which would take it for a store to the window.
+ * The mapping of a window is changed behind the back of the sanitizer, which would take it for a
+ * store to the window.
  */
 #include "tests/host/vcpu/memory.h"
 

@@ -1,6 +1,6 @@
 /*
- * Gives the kernel's functions that libc has too a name of their own: those of ../kernel_names.h, and what only the
- * whole kernel has.  A kernel's sched_yield() would serve libc's callers as well.
+ * Gives the kernel's functions that libc has too a name of their own: those of ../kernel_names.h,
+ * and what only the whole kernel has.  A kernel's sched_yield() would serve libc's callers as well.
  */
 #ifndef TESTS_HOST_VCPU_NAMES_H
 #define TESTS_HOST_VCPU_NAMES_H

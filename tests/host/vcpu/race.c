@@ -1,6 +1,6 @@
 /*
- * Races on purpose: a run of one of these in which ThreadSanitizer stays silent proves nothing.  `run --races` wants a report
- * from each (misuse=race_... on the command line).
+ * Races on purpose: a run of one of these in which ThreadSanitizer stays silent proves nothing.
+ * `run --races` wants a report from each (misuse=race_...  on the command line).
  */
 #include <stdatomic.h>
 #include <stddef.h>

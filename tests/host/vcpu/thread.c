@@ -1,10 +1,11 @@
 /*
  * Door 1 of the host: stacks, and the switch from one to another.
  *
- * Stacks lie in a row of places of their own, each between guard pages; the records of what runs on them stand in a table
- * beside it, for a kernel may do with a free stack what it likes.  The "stack pointer" that the kernel is given is the address
- * of such a record.  The pages of a stack are taken from the kernel's allocator too, so that its counts and its leak checks are
- * right, and are then left alone.
+ * Stacks lie in a row of places of their own, each between guard pages; the records of what runs on
+ * them stand in a table beside it, for a kernel may do with a free stack what it likes.  The "stack
+ * pointer" that the kernel is given is the address of such a record.  The pages of a stack are
+ * taken from the kernel's allocator too, so that its counts and its leak checks are right, and are
+ * then left alone.
  */
 #include <stddef.h>
 #include <sys/mman.h>

@@ -1,14 +1,16 @@
 /*
  * The runtime on POSIX threads: a virtual CPU is a thread, and one more thread keeps the time.
  *
- * A virtual CPU that idles sleeps on its vc_signals with the host's futex: whoever counts it up calls the kernel of the
- * host, which compares and sleeps in one step, so no wake-up is lost.  No lock and no condition variable of
- * the host: they would order virtual CPUs that the kernel under test does not order.
+ * A virtual CPU that idles sleeps on its vc_signals with the host's futex: whoever counts it up
+ * calls the kernel of the host, which compares and sleeps in one step, so no wake-up is lost.  No
+ * lock and no condition variable of the host: they would order virtual CPUs that the kernel under
+ * test does not order.
  *
- * Time is that of the host, less what the host has taken away.  The ticker gives out a step of it whenever all virtual CPUs that have
- * something to do have been at a safe point since the last one; who has used the step up sees the clock stand still.  So a
- * virtual CPU that has to wait for a host CPU, on a host with fewer of them or with other work, is not late.  One that comes to
- * no safe point is waited for only so long.
+ * Time is that of the host, less what the host has taken away.  The ticker gives out a step of it
+ * whenever all virtual CPUs that have something to do have been at a safe point since the last one;
+ * who has used the step up sees the clock stand still.  So a virtual CPU that has to wait for a
+ * host CPU, on a host with fewer of them or with other work, is not late.  One that comes to no
+ * safe point is waited for only so long.
  */
 #include <linux/futex.h>
 #include <pthread.h>
@@ -42,9 +44,10 @@ static _Thread_local struct cpu_md *threads_self;
 static _Thread_local struct threads_cpu *threads_here;
 static _Thread_local uint64_t threads_random;
 
-/* --- time ------------------------------------------------------------------------------------------------- */
+/* --- time ------------------------------------------------------------------------------------- */
 
-/* Time of the host that does not count; what the clock does not go beyond.  Written by the ticker, in this order. */
+/* Time of the host that does not count; what the clock does not go beyond.  Written by the ticker,
+ * in this order. */
 static _Atomic uint64_t threads_lost_ns, threads_limit_ns = RUNTIME_HZ;
 
 static uint64_t
@@ -59,8 +62,8 @@ threads_host_ns(void)
 uint64_t
 runtime_cycles(void)
 {
-	/* Acquire, both: pair with threads_step().  With a limit comes what was lost before it was set, and the host's clock is
-	 * read last: so the difference never steps back. */
+	/* Acquire, both: pair with threads_step().  With a limit comes what was lost before it was
+	 * set, and the host's clock is read last: so the difference never steps back. */
 	uint64_t limit = atomic_load_explicit(&threads_limit_ns, memory_order_acquire);
 	uint64_t lost = atomic_load_explicit(&threads_lost_ns, memory_order_acquire);
 	uint64_t now = threads_host_ns() - lost;
@@ -126,7 +129,7 @@ threads_ticker(void *arg)
 	return NULL;
 }
 
-/* --- virtual CPUs ----------------------------------------------------------------------------------------- */
+/* --- virtual CPUs ----------------------------------------------------------------------------- */
 
 struct cpu_md *
 runtime_self(void)
@@ -214,15 +217,16 @@ runtime_park(void)
 	pthread_exit(NULL);
 }
 
-/* The host may have fewer CPUs than there are virtual ones: whoever is waited for must get on one. */
+/* The host may have fewer CPUs than there are virtual ones: whoever is waited for must get on
+ * one. */
 void
 runtime_pause(void)
 {
 	sched_yield();
 }
 
-/* Now and then a virtual CPU loses its host CPU, at a safe point of no particular kind: it would otherwise seldom be
- * where it is short. */
+/* Now and then a virtual CPU loses its host CPU, at a safe point of no particular kind: it would
+ * otherwise seldom be where it is short. */
 bool
 runtime_point(void)
 {

@@ -1,9 +1,9 @@
 /*
  * Door 1 of the host: the local timer of a virtual CPU.
  *
- * Its registers belong to the virtual CPU.  What the runtime needs, when it expires next and its period, is in two words of
- * their own: the runtime moves the deadline by compare-and-swap, so that an expiry that meets machine_timer_program() is
- * either of the old setting or not at all.
+ * Its registers belong to the virtual CPU.  What the runtime needs, when it expires next and its
+ * period, is in two words of their own: the runtime moves the deadline by compare-and-swap, so that
+ * an expiry that meets machine_timer_program() is either of the old setting or not at all.
  */
 #include "kernel/intr.h"
 #include "tests/host/vcpu/runtime.h"

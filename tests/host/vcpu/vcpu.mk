@@ -84,12 +84,15 @@ $(VCPU_DIR)/ksyms-empty.o: $(VCPU_DIR)/ksyms-empty.s
 
 VCPU_RUN = $(PYTHON) $(VCPU)/run --build $(VCPU_DIR)
 VCPU_TEST = all
+# Under ThreadSanitizer: every number by one compiler, 4 and 8 by both.
+VCPU_CPUS_gcc = 1,2,4,8
+VCPU_CPUS_clang = 3,4,8
 
 .PHONY: tsan host-xcall
 tsan: $(VCPU_DIR)/tsan-gcc/xcall-host $(VCPU_DIR)/tsan-clang/xcall-host ## xcall and the kernel on POSIX threads under ThreadSanitizer
-	@$(VCPU_RUN) --test $(VCPU_TEST) tsan-gcc tsan-clang
+	@$(VCPU_RUN) --test $(VCPU_TEST) tsan-gcc=$(VCPU_CPUS_gcc) tsan-clang=$(VCPU_CPUS_clang)
 	@$(VCPU_RUN) --races tsan-gcc tsan-clang
 
 host-xcall: $(VCPU_DIR)/asan-gcc/xcall-host ## the same under AddressSanitizer and UBSan, and every misuse
-	@$(VCPU_RUN) --test $(VCPU_TEST) --cpus 1,4 asan-gcc
+	@$(VCPU_RUN) --test $(VCPU_TEST) asan-gcc=1,4
 	@$(VCPU_RUN) --misuse asan-gcc

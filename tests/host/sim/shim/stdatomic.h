@@ -1,9 +1,11 @@
 /*
- * <stdatomic.h> for code that runs in the simulator: every operation is a scheduling point, before and after it.
+ * <stdatomic.h> for code that runs in the simulator: every operation is a scheduling point, before
+ * and after it.
  *
- * All virtual CPUs share one thread of the host, so an operation is plain code between two points.  Its memory order is not looked
- * at: what the simulator runs is sequentially consistent.  Before it stands apart from after: what is computed for an
- * operation, and what is done with its result, may be far from it in time.
+ * All virtual CPUs share one thread of the host, so an operation is plain code between two points.
+ * Its memory order is not looked at: what the simulator runs is sequentially consistent.  Before it
+ * stands apart from after: what is computed for an operation, and what is done with its result, may
+ * be far from it in time.
  *
  * SIM_LAYER says how much of a file's operations are points (sim.h).
  */

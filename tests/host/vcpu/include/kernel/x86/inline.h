@@ -1,6 +1,6 @@
 /*
- * The inline half of door 1, as the host has it: functions.  Each is a safe point: what is pending may come in it, as on a
- * machine it may come before any instruction.
+ * The inline half of door 1, as the host has it: functions.  Each is a safe point: what is pending
+ * may come in it, as on a machine it may come before any instruction.
  */
 #ifndef TESTS_HOST_VCPU_INCLUDE_KERNEL_X86_INLINE_H
 #define TESTS_HOST_VCPU_INCLUDE_KERNEL_X86_INLINE_H
