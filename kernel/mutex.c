@@ -271,8 +271,8 @@ mutex_check_recursion(const kmutex_t *mtx, const lwp_t *l, uintptr_t word)
 		panic("mutex %s: recursion by %s", mtx->mtx_name, l->l_name);
 }
 
-/* Watches the owner while it runs and nobody sleeps for the mutex; whether that brought the mutex.
- * */
+/* Watches the owner while it runs and nobody sleeps for the mutex; whether that brought the
+ * mutex. */
 static bool
 mutex_spin(kmutex_t *mtx, lwp_t *l, uintptr_t word)
 {

@@ -37,8 +37,10 @@
  * the loop, or comes later, leaves; who has not begun is withdrawn with the call.  Either all run
  * all phases, or nobody runs any.
  *
- * One rendezvous at a time: a flag under a mutex, where threads sleep.  The caller has preemption
- * off until his part is done, so that no member waits for a caller who waits for the CPU.
+ * One rendezvous at a time: a flag under a mutex, where threads sleep.  A CPU that comes back takes
+ * its turn too, before it becomes a target: no machine that stands still gets one more CPU.  The
+ * caller has preemption off until his part is done, so that no member waits for a caller who waits
+ * for the CPU.
  *
  * Rules for callers
  *
@@ -47,7 +49,7 @@
  *
  * Limits
  *
- * A CPU that becomes a target meanwhile is not a member.  All members wait on one line, which is
+ * All members wait on one line, which is
  * written once a phase; they count on another, in time linear in them.  Rejected: one record for
  * the machine: its counters must be reset, and to know when takes one more phase.
  */
@@ -101,7 +103,8 @@ struct xc_caller {
 
 static kmutex_t xc_rendezvous_lock;
 static kcondvar_t xc_rendezvous_over;
-static bool xc_rendezvous_busy; /* xc_rendezvous_lock */
+/* Under xc_rendezvous_lock: the CPU whose thread has its turn, or NULL. */
+static struct xc_cpu *xc_rendezvous_owner;
 
 void
 xc_rendezvous_init(void)
@@ -368,6 +371,37 @@ xc_rendezvous_hold(struct xc_rendezvous *r, const struct cpuset *set, uint64_t t
 			: xc_rendezvous_none(where, timeout_ns);
 }
 
+void
+xc_rendezvous_begin(void)
+{
+	struct xc_cpu *owner;
+	struct xc_stall stall;
+	uint64_t now;
+
+	xc_stall_begin(&stall);
+	do {
+		mutex_enter(&xc_rendezvous_lock);
+		while (
+		    (owner = xc_rendezvous_owner) != NULL && (now = clock_ns()) < stall.l_next_ns)
+			(void)!cv_timedwait(
+			    &xc_rendezvous_over, &xc_rendezvous_lock, stall.l_next_ns - now);
+		if (owner == NULL)
+			xc_rendezvous_owner = xc_cpu_lookup(curcpu()->ci_index);
+		mutex_exit(&xc_rendezvous_lock);
+		if (owner != NULL)
+			xc_stall_check_cpu(&stall, "the end of another rendezvous", owner);
+	} while (owner != NULL);
+}
+
+void
+xc_rendezvous_end(void)
+{
+	mutex_enter(&xc_rendezvous_lock);
+	xc_rendezvous_owner = NULL;
+	cv_broadcast(&xc_rendezvous_over);
+	mutex_exit(&xc_rendezvous_lock);
+}
+
 static int
 xc_rendezvous_run(struct xc_rendezvous *r, const struct cpuset *set, uint64_t timeout_ns)
 {
@@ -375,18 +409,9 @@ xc_rendezvous_run(struct xc_rendezvous *r, const struct cpuset *set, uint64_t ti
 
 	if (xc_post_early_p())
 		return xc_rendezvous_early(r, set);
-	mutex_enter(&xc_rendezvous_lock);
-	while (xc_rendezvous_busy)
-		cv_wait(&xc_rendezvous_over, &xc_rendezvous_lock);
-	xc_rendezvous_busy = true;
-	mutex_exit(&xc_rendezvous_lock);
-
+	xc_rendezvous_begin();
 	error = xc_rendezvous_hold(r, set, timeout_ns);
-
-	mutex_enter(&xc_rendezvous_lock);
-	xc_rendezvous_busy = false;
-	cv_broadcast(&xc_rendezvous_over);
-	mutex_exit(&xc_rendezvous_lock);
+	xc_rendezvous_end();
 	return error;
 }
 

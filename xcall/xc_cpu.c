@@ -151,7 +151,9 @@ xc_cpu_online(struct cpu_info *ci)
 	 * stand for an interrupt that never comes.  Relaxed: nothing was posted since. */
 	atomic_store_explicit(&xc->x_notify, 0, memory_order_relaxed);
 	atomic_store_explicit(&xc->x_nmi, 0, memory_order_relaxed);
+	xc_rendezvous_begin();
 	xc_cpu_enter(ci->ci_index);
+	xc_rendezvous_end();
 }
 
 static void

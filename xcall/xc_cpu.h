@@ -10,7 +10,8 @@ struct cpu_info;
  * CPU is attached, by the boot CPU's thread.  The only function here that allocates. */
 void xc_init_cpu(struct cpu_info *ci);
 
-/* The CPU, back and with its vectors live, becomes a target: by itself. */
+/* The CPU, back, its vectors live, becomes a target: by a thread of that CPU that may sleep,
+ * as it waits for the end of a rendezvous. */
 void xc_cpu_online(struct cpu_info *);
 /* The CPU is no target any more, and all that was posted to it has run: by a thread of that CPU, in
  * no function; EBUSY when it is the last target. */

@@ -34,6 +34,8 @@
  *
  * A lazy post only marks x_lazy.  The end of every interrupt, the tick's too, moves the marks;
  * nothing else of the inboxes is looked at there, so that a lost notification is not covered up.
+ * xc_intr_poll() looks at the hard mark as well: who spins for room with interrupts off may wait
+ * for the slot of a lazy call to its own CPU.
  *
  * Limits
  *
@@ -181,7 +183,7 @@ xc_intr_resend(struct xc_cpu *target, enum xc_level level)
 void
 xc_intr_notify_lazy(struct xc_cpu *target, enum xc_level level)
 {
-	/* Release: pairs with xc_intr_exit(). */
+	/* Release: pairs with xc_intr_exit() and xc_intr_poll(). */
 	atomic_fetch_or_explicit(&target->x_lazy, XC_BIT(level), memory_order_release);
 }
 
@@ -202,10 +204,13 @@ xc_intr_poll(void)
 	/* Inside a hard function the drain below may have taken the bit for calls that it has not
 	 * begun. */
 	if (depth == 0 &&
-	    (atomic_load_explicit(&xc->x_notify, memory_order_relaxed) & XC_BITS_HARD) == 0)
+	    ((atomic_load_explicit(&xc->x_notify, memory_order_relaxed) |
+		 atomic_load_explicit(&xc->x_lazy, memory_order_relaxed)) &
+		XC_BITS_HARD) == 0)
 		return;
-	/* Acquire: pairs with xc_intr_notify(). */
+	/* Acquire, both: pair with xc_intr_notify() and xc_intr_notify_lazy(). */
 	atomic_fetch_and_explicit(&xc->x_notify, ~XC_BITS_HARD, memory_order_acquire);
+	atomic_fetch_and_explicit(&xc->x_lazy, ~XC_BITS_HARD, memory_order_acquire);
 	on = intr_enter();
 	while (xc_inbox_next(xc, XC_LEVEL_HARD, &job)) {
 		xc_stats_served(xc);

@@ -8,6 +8,9 @@
 /* Once, in bring-up. */
 void xc_rendezvous_init(void);
 void xc_stop_init(void);
+/* No rendezvous is under way, nor begins, in between.  Threads where they may sleep. */
+void xc_rendezvous_begin(void);
+void xc_rendezvous_end(void);
 /* The handler of XC_IPI_STOP. */
 void xc_stop_intr(void *arg);
 

@@ -9,8 +9,8 @@
 
 #include "tests/kernel/crew.h"
 
-/* A thread that spins with interrupts off, in nothing that serves anything, until it is released.
- * */
+/* A thread that spins with interrupts off, in nothing that serves anything, until it is
+ * released. */
 struct masked {
 	struct crew_job job;
 	_Atomic uint64_t inside, release;
@@ -23,8 +23,8 @@ void masked_begin(struct masked *, struct cpu_info *);
 void masked_release(struct masked *);
 void masked_end(struct masked *);
 
-/* A thread at the lowest priority that counts in a loop: the count stands still when its CPU does.
- * */
+/* A thread at the lowest priority that counts in a loop: the count stands still when its CPU
+ * does. */
 struct counter {
 	struct crew_job job;
 	_Atomic uint64_t count, stop;

@@ -223,10 +223,12 @@ again_run(void *arg __attribute__((unused)))
 	atomic_store_explicit(&again.in, 0, memory_order_relaxed);
 }
 
-/* With the next due at once: the thread gets on, and no more runs than ticks. */
+/* With the next due at once: the thread gets on, and no more runs than ticks.  An interrupt that
+ * came late may have counted for the next one too (timer.c); both were ticks. */
 TEST_CASE(callout, one_that_schedules_itself_runs_once_a_tick)
 {
 	struct timer_record before, after;
+	uint64_t stale = timer_stale();
 
 	again.spin_ns = 0;
 	atomic_store_explicit(&again.runs, 0, memory_order_relaxed);
@@ -238,7 +240,7 @@ TEST_CASE(callout, one_that_schedules_itself_runs_once_a_tick)
 	timer_get(curcpu(), &after);
 	T_ASSERT_EQ(after.setting.generation, before.setting.generation);
 	T_ASSERT(atomic_load_explicit(&again.runs, memory_order_relaxed) <=
-	    after.expiries - before.expiries + 1);
+	    after.expiries - before.expiries + timer_stale() - stale + 1);
 }
 
 /* Wherever it is caught, in its function or before it, it stays away. */

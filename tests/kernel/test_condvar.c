@@ -143,8 +143,8 @@ condvar_waiter(void *arg __attribute__((unused)))
 	mutex_exit(&condvar_mutex);
 }
 
-/* Until that many stand in the queue: they count themselves before they wait, with the mutex held.
- * */
+/* Until that many stand in the queue: they count themselves before they wait, with the mutex
+ * held. */
 static bool
 condvar_wait_for_waiters(unsigned n)
 {

@@ -12,6 +12,7 @@
 #include "tests/kernel/crew.h"
 #include "tests/kernel/plug.h"
 #include "tests/kernel/test.h"
+#include "xcall/rendezvous.h"
 #include "xcall/xcall.h"
 
 #define MS UINT64_C(1000000)
@@ -434,4 +435,58 @@ TEST_CASE(hotplug, a_running_call_ends_before_its_cpu_leaves)
 	T_ASSERT(plug_set(ci, true));
 	crew_join(&job);
 	mutex_destroy(&gate);
+}
+
+/* --- a machine that stands still -------------------------------------------------------------- */
+
+static void
+stand_still(void *arg __attribute__((unused)))
+{
+	atomic_store_explicit(&step, 1, memory_order_release);
+	while (atomic_load_explicit(&step, memory_order_acquire) != 2)
+		machine_pause();
+}
+
+static void
+stop_cpu_1(void *arg __attribute__((unused)))
+{
+	struct cpuset set;
+
+	cpuset_zero(&set);
+	cpuset_add(&set, 1);
+	T_ASSERT_EQ(xc_rendezvous(&set, NULL, stand_still, NULL, NULL, 0), 0);
+}
+
+static void
+come_back(void *ci)
+{
+	T_ASSERT(plug_set(ci, true));
+}
+
+TEST_CASE(hotplug, a_cpu_comes_back_after_the_rendezvous)
+{
+	struct crew_job stop, back;
+	struct cpu_info *ci;
+
+	if (!plug_begin())
+		return;
+	if (ncpu < 3) {
+		test_skip("needs 3 CPUs");
+		return;
+	}
+	ci = cpu_lookup(2);
+	T_ASSERT(plug_set(ci, false));
+	atomic_store_explicit(&step, 0, memory_order_relaxed);
+	crew_start(&stop, curcpu(), PRI_KERNEL, stop_cpu_1, NULL);
+	T_ASSERT(test_wait_at_least(&step, 1));
+	crew_start(&back, curcpu(), PRI_KERNEL, come_back, ci);
+	for (unsigned i = 0; i < 100 && !cpu_online(ci); i++)
+		kthread_sleep_ns(10 * MS);
+	T_ASSERT(cpu_online(ci));
+	kthread_sleep_ns(20 * MS);
+	T_ASSERT(plug_refuses(ci));
+	atomic_store_explicit(&step, 2, memory_order_release);
+	crew_join(&stop);
+	crew_join(&back);
+	T_ASSERT(plug_answers(ci));
 }

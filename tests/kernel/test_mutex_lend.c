@@ -245,8 +245,8 @@ TEST_CASE(mutex_lend, a_sleeper_that_inherits_moves_forward)
 	lend_teardown();
 }
 
-/* An owner that sleeps for a condition moves forward, too: both wait for lend_cv, LOW owns lend_a.
- * */
+/* An owner that sleeps for a condition moves forward, too: both wait for lend_cv, LOW owns
+ * lend_a. */
 static void
 lend_wait_holding(void *arg __attribute__((unused)))
 {

@@ -341,6 +341,60 @@ TEST_CASE(xcall_barrier, a_drain_meets_the_end_of_a_descriptor)
 	T_ASSERT_EQ(wrong, 0);
 }
 
+/* Plain memory on purpose: only the drain orders it. */
+struct drained {
+	enum xc_level level;
+	uint64_t value, by_ticket, by_descriptor;
+	struct xc_call call;
+	_Atomic uint64_t posted;
+};
+
+static void
+drained_write(void *arg1, void *arg2)
+{
+	*(uint64_t *)arg1 = *(const uint64_t *)arg2;
+}
+
+static void
+drained_poster(void *arg)
+{
+	struct drained *d = arg;
+	unsigned flags = calls_flags(d->level);
+
+	(void)xc_unicast(flags, drained_write, &d->by_ticket, &d->value, cpu_lookup(1));
+	if (d->level != XC_LEVEL_NMI)
+		T_ASSERT_EQ(xc_call_post(&d->call, flags, cpu_lookup(1)), 0);
+	atomic_store_explicit(&d->posted, 1, memory_order_release);
+}
+
+/* Calls of somebody else, that are over before the drain, or not: it has what they did. */
+TEST_CASE(xcall_barrier, after_a_drain_what_the_functions_did_is_seen)
+{
+	struct drained d = { .value = 0 };
+	struct crew_job job;
+	unsigned wrong = 0;
+
+	if (ncpu < 3) {
+		test_skip("needs three CPUs");
+		return;
+	}
+	for (unsigned round = 0; round < 2 * XC_LEVELS; round++) {
+		d.level = round / 2;
+		d.value = round + 1;
+		atomic_store_explicit(&d.posted, 0, memory_order_relaxed);
+		xc_call_init(&d.call, drained_write, &d.by_descriptor, &d.value);
+		crew_start(&job, others_last(), PRI_KERNEL, drained_poster, &d);
+		wrong += !test_wait_at_least(&d.posted, 1);
+		if (round % 2 != 0)
+			kthread_sleep_ns(2000000);
+		xc_drain(calls_flags(d.level));
+		wrong += d.by_ticket != d.value;
+		wrong += d.level != XC_LEVEL_NMI && d.by_descriptor != d.value;
+		crew_join(&job);
+	}
+	T_ASSERT_EQ(wrong, 0);
+}
+
 static void
 drain_gate(void *arg1, void *arg2 __attribute__((unused)))
 {

@@ -245,6 +245,54 @@ TEST_CASE(xcall_cancel, of_a_set_the_begun_are_waited_for_and_the_others_withdra
 	T_ASSERT_EQ(wrong, 0);
 }
 
+/* Plain memory on purpose: only the call orders it. */
+struct cancel_out {
+	uint64_t value;
+	uint64_t *of; /* one a CPU */
+	_Atomic uint64_t through;
+};
+
+static void
+cancel_write(void *arg1, void *arg2 __attribute__((unused)))
+{
+	struct cancel_out *out = arg1;
+
+	out->of[curcpu()->ci_index] = out->value;
+	/* Relaxed: says that it ran, and orders nothing. */
+	atomic_fetch_add_explicit(&out->through, 1, memory_order_relaxed);
+}
+
+/* The cancel ends the call, after all others have returned: it passes on what they did. */
+TEST_CASE(xcall_cancel, what_the_others_wrote_is_seen_by_who_withdraws_the_last)
+{
+	struct cancel_blocked b;
+	struct cancel_out out;
+	unsigned wrong = 0;
+	uint64_t where;
+
+	if (ncpu < 3) {
+		test_skip("needs three CPUs");
+		return;
+	}
+	out.of = crew_alloc(ncpu, sizeof(*out.of));
+	for (unsigned level = 0; level < XC_LEVELS; level++) {
+		unsigned withdrawn = 0;
+
+		out.value = level + 1;
+		atomic_store_explicit(&out.through, 0, memory_order_relaxed);
+		cancel_block(&b, others_last(), level);
+		where = xc_broadcast(calls_flags(level) | XC_NOSELF, cancel_write, &out, NULL);
+		(void)calls_spin_until(&out.through, ncpu - 2);
+		kthread_sleep_ns(2000000);
+		wrong += xc_cancel(where, &withdrawn) != 0 || withdrawn != 1;
+		for (unsigned i = 1; i < ncpu - 1; i++)
+			wrong += out.of[i] != out.value;
+		cancel_unblock(&b);
+	}
+	crew_free(out.of, ncpu, sizeof(*out.of));
+	T_ASSERT_EQ(wrong, 0);
+}
+
 TEST_CASE(xcall_cancel, what_is_over_or_never_was_is_told)
 {
 	struct cancel_arg arg;

@@ -213,6 +213,58 @@ TEST_CASE(xcall_ipi, no_trigger_is_lost)
 	}
 }
 
+/* A trigger that merges with one of another CPU: the one run sees the stores of both. */
+struct merged {
+	unsigned ipi;
+	uint64_t stored[2], seen; /* plain memory: only the trigger orders it */
+	_Atomic uint64_t sent, ran;
+};
+
+static void
+merged_run(void *arg)
+{
+	struct merged *m = arg;
+
+	m->seen = m->stored[0] + m->stored[1];
+	atomic_fetch_add_explicit(&m->ran, 1, memory_order_release);
+}
+
+static void
+merged_second(void *arg)
+{
+	struct merged *m = arg;
+
+	m->stored[1] = 20;
+	ipi_trigger(m->ipi, others_last());
+	/* Relaxed: says that it was sent, and orders nothing. */
+	atomic_store_explicit(&m->sent, 1, memory_order_relaxed);
+}
+
+TEST_CASE(xcall_ipi, a_trigger_that_merges_is_seen_as_well)
+{
+	struct merged m = { .seen = 0 };
+	struct crew_job job;
+	struct masked masked;
+
+	if (ncpu < 3) {
+		test_skip("needs three CPUs");
+		return;
+	}
+	m.ipi = ipi_register(merged_run, &m);
+	masked_begin(&masked, others_last());
+	m.stored[0] = 3;
+	ipi_trigger(m.ipi, others_last());
+	crew_start(&job, cpu_lookup(1), PRI_KERNEL, merged_second, &m);
+	(void)test_wait_at_least(&m.sent, 1);
+	masked_release(&masked);
+	(void)test_wait_at_least(&m.ran, 1);
+	masked_end(&masked);
+	crew_join(&job);
+	ipi_unregister(m.ipi);
+	T_ASSERT_EQ(m.seen, 23);
+	T_ASSERT_EQ(atomic_load_explicit(&m.ran, memory_order_relaxed), 1);
+}
+
 /* --- registering ------------------------------------------------------------------------------ */
 
 TEST_CASE(xcall_ipi, identifiers_run_out)
@@ -231,8 +283,8 @@ TEST_CASE(xcall_ipi, identifiers_run_out)
 	T_ASSERT_EQ(wrong, 0);
 }
 
-/* Triggers that were made before ipi_unregister() have run when it returns, and nothing runs later.
- * */
+/* Triggers that were made before ipi_unregister() have run when it returns, and nothing runs
+ * later. */
 #define UNREGISTER_ROUNDS 60
 
 TEST_CASE(xcall_ipi, unregister_waits_for_triggers)

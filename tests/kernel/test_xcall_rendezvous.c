@@ -217,8 +217,8 @@ follow_phase(void *arg)
 	atomic_fetch_add_explicit(&follow->ran, 1, memory_order_relaxed);
 }
 
-/* Each with arguments at the same place on the stack, which are overwritten as soon as it is over.
- * */
+/* Each with arguments at the same place on the stack, which are overwritten as soon as it is
+ * over. */
 static bool
 follow_once(const struct cpuset *set, uint64_t number)
 {
