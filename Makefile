@@ -157,12 +157,14 @@ test: ## everything that CI runs
 	@+$(MAKE) CC=clang BUILD=$(BUILD)/clang all
 	@+$(MAKE) lint
 	@+$(MAKE) test-host
+	@+$(MAKE) fuzz-ci
 	@+$(MAKE) tsan
 	@+$(MAKE) host-xcall
 	@+$(MAKE) sim SEEDS=10000
 	@+$(MAKE) sim-bugs
 	@+$(MAKE) models
 	@+$(MAKE) test-boot
+	@+$(MAKE) bench-gate
 
 check: test ## another name of test
 

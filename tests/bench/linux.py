@@ -87,7 +87,8 @@ def _module(top: str, release: str) -> str:
         f.write("obj-m := calls.o\n")
     headers = os.path.join(top, "root", "usr", "src", f"linux-headers-{release}-amd64")
     # The outer make's flags are for the outer make.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE") and name != "MFLAGS"}
+    outer = ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS")
+    environment = {name: value for name, value in os.environ.items() if name not in outer}
     _run(["make", "-s", "-C", headers, f"M={folder}", "modules"], env=environment)
     module = os.path.join(folder, "calls.ko")
     _run(["strip", "--strip-debug", module])

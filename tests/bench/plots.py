@@ -6,15 +6,18 @@ from dataclasses import dataclass, field
 import kernelrun
 
 HEAD = """
-set terminal svg size 820,460 background "white" font "sans-serif,13"
+set terminal svg noenhanced size 820,460 background "white" font "sans-serif,13"
+set format y "%.0s%c"
 set grid lc rgb "#dddddd"
 set key outside right top
 set border 3
 set tics nomirror
 set style fill solid 0.8
 """
-OURS, LINUX, SEED = "#0057b8", "#c8102e", "#7a7a7a"
-SHADES = {"ours": ("#0057b8", "#3fa7d6", "#00857c", "#6f4e9b"), "linux": ("#c8102e", "#f08a24", "#a0522d", "#d65f8a")}
+SHADES = {
+    "ours": ("#0057b8", "#3fa7d6", "#00857c", "#6f4e9b"),
+    "linux": ("#c8102e", "#f08a24", "#a0522d", "#d65f8a"),
+}
 
 
 @dataclass
@@ -54,9 +57,7 @@ def svg(plot: Plot) -> str:
         parts.append(f'$d{number} using 1:2 {style} lc rgb "{color}"{dash} title "{line.title}"')
     script.append("plot " + ", ".join(parts))
     try:
-        done = subprocess.run(
-            ["gnuplot"], input="\n".join(script), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False
-        )
+        done = subprocess.run(["gnuplot"], input="\n".join(script), text=True, capture_output=True, check=False)
     except FileNotFoundError as e:
         raise kernelrun.BenchError("gnuplot is missing: make setup") from e
     if done.returncode != 0:
@@ -136,9 +137,9 @@ def scaling(ours: dict, peer: dict) -> list[Plot]:
     ]
 
 
-def _bars(title: str, y: str, bars: list[tuple[str, float]]) -> Plot:
+def _bars(title: str, y: str, bars: list[tuple[str, float]], *more: str) -> Plot:
     names = ", ".join(f'"{name}" {i}' for i, (name, _) in enumerate(bars))
-    settings = [f"set xtics ({names}) noenhanced rotate by -25", "set boxwidth 0.6", "set nokey", "set yrange [0:*]"]
+    settings = [f"set xtics ({names}) noenhanced rotate by -25", "set boxwidth 0.6", "set nokey", "set yrange [0:*]", *more]
     return Plot(title, "", y, [Line("", [(i, v) for i, (_, v) in enumerate(bars)])], settings, True)
 
 
@@ -157,6 +158,6 @@ def crowds(ours: dict) -> list[Plot]:
             "Many senders, each with a target", "senders", "instructions a call", senders,
             ["set logscale x", "set xtics (1, 4, 16)", "set xrange [0.8:20]", "set yrange [0:*]"],
         ),
-        _bars("Interrupts a call, N=64", "interrupts", interrupts),
+        _bars("Interrupts a call, N=64", "interrupts", interrupts, 'set format y "%g"'),
         _bars("What a hard call takes from its target", "instructions", victims),
     ]  # fmt: skip

@@ -8,6 +8,7 @@ import insns
 import kernelrun
 import measure
 import plots
+import projection
 
 STYLE = """
 body { font: 15px/1.5 sans-serif; max-width: 1000px; margin: 2em auto; padding: 0 1em; color: #222 }
@@ -15,7 +16,8 @@ table { border-collapse: collapse; margin: 1em 0; width: 100% }
 th, td { border-bottom: 1px solid #ddd; padding: .25em .6em; text-align: left; vertical-align: top }
 td.number { text-align: right; font-variant-numeric: tabular-nums }
 .met { color: #00713a } .open { color: #c8102e; font-weight: bold } .answered { color: #a05a00 }
-svg { max-width: 100%; height: auto; margin: 1em 0 } pre { font-size: 12px; overflow-x: auto; background: #f6f6f6; padding: 1em }
+svg { max-width: 100%; height: auto; margin: 1em 0 }
+pre { font-size: 12px; overflow-x: auto; background: #f6f6f6; padding: 1em }
 """
 # Hot paths whose instructions the report shows, beside their source.
 SHOWN = ("unicast_busy", "self")
@@ -63,6 +65,21 @@ def _instructions(build: str) -> str:
     return "\n".join(parts)
 
 
+def _projection() -> str:
+    head = ["microseconds a broadcast, CPUs:", *(str(n) for n in projection.CPUS)]
+    lines = [plots.Line(name, projection.points(name), shade=i) for i, name in enumerate(projection.DESIGNS)]
+    picture = plots.Plot(
+        "Projection: one broadcast, waited for", "CPUs", "microseconds", lines,
+        ["set logscale xy", "set xtics (2, 8, 16, 64, 256, 1024, 4096)", 'set format y "%g"'],
+    )  # fmt: skip
+    holds = "holds" if projection.ordering_holds() else "does not hold"
+    return (
+        f"<pre>{html.escape(projection.__doc__)}</pre>" + _table(head, projection.table()) + plots.svg(picture)
+        + f"<p>From 256 CPUs on one send with groups is the fastest: that {holds} for sending and line costs of a half, "
+        "one and two times the published ones.</p>"
+    )
+
+
 def write(build: str) -> str:
     """Writes build/bench/report.html; returns its path."""
     ours, peer = measure.load(build, "ours.json"), measure.load(build, "linux.json")
@@ -73,14 +90,17 @@ def write(build: str) -> str:
     parts = [
         "<!DOCTYPE html><html lang=en><meta charset=utf-8><title>Cross calls: what they cost</title>",
         f"<style>{STYLE}</style><h1>Cross calls: what they cost</h1>",
-        f"<p>{html.escape(ours['qemu'])}; machine q35 (Linux {html.escape(peer.get('release', 'not measured'))}: pc). Exact mode: "
+        f"<p>{html.escape(ours['qemu'])}, machine q35. "
+        f"Linux {html.escape(peer.get('release', 'not measured'))}, machine pc. Exact mode: "
         "<code>-icount shift=0,sleep=off</code>, one tick is one instruction, summed over the CPUs that ran until the "
         "measuring one went on. Dashed lines: Linux.</p>",
         "<h2>Goals</h2>", _goals(ours, peer),
         "<h2>Pictures</h2>", *(plots.svg(plot) for plot in drawn),
         *(f"<h2>Rows, N={n}, exact mode</h2>" + _rows(ours["exact"], n) for n in ("2", "8", "64")),
         "<h2>Figures</h2>", _table(["figure", ""], figures),
-        f"<p>Longest with interrupts off: {html.escape(ours.get('masked', ''))}.</p>",
+        f"<p>Longest with interrupts off: {html.escape(ours.get('masked', ''))}. Lines: of a steady unicast and its "
+        "wait, 2 CPUs, counted by the simulator (tests/host/sim/).</p>",
+        "<h2>Projection, not measured</h2>", _projection(),
         "<h2>Hot paths</h2><p>How often each instruction ran a sample, on CPU 0 and on the others.</p>",
         _instructions(build),
     ]  # fmt: skip

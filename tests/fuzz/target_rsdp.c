@@ -1,8 +1,8 @@
 /*
  * The input is the RSDP and, behind it, the RSDT that it names: kernel/x86/acpi.c.
  *
- * It is parsed as it is, then with its checksums made right, then as the BIOS area in which the
- * RSDP has to be found.
+ * It is parsed as it is; searched for in an EBDA; then with its checksums made right; then with the
+ * addresses, too, where the lists are.
  */
 #include <string.h>
 
@@ -18,6 +18,7 @@
 /* The word that tells where the EBDA is, and where this target puts it. */
 #define TARGET_EBDA_POINTER 0x40e
 #define TARGET_EBDA 0x9fc00
+#define TARGET_BYTES_MAX 4096
 
 static void
 target_search(const uint8_t *data, size_t size)
@@ -59,12 +60,26 @@ target_sound(size_t size)
 	image_place_table(MACHINE_RSDT, &machine_table);
 }
 
+/* Every other input has an XSDT as well. */
+static void
+target_addresses(void)
+{
+	struct table *t = &machine_rsdp;
+
+	table_set(t, 16, MACHINE_RSDT, 4);
+	table_checksum(t, 0, TARGET_RSDP_BYTES_V0, 8);
+	if (t->size < TARGET_RSDP_BYTES)
+		return;
+	table_set(t, 24, t->data[33] % 2 == 0 ? 0 : MACHINE_XSDT, 8);
+	table_checksum(t, 0, TARGET_RSDP_BYTES, 32);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct table *t = &machine_rsdp;
 
-	if (size > 1024)
+	if (size > TARGET_BYTES_MAX)
 		return 0;
 	machine_build();
 	memcpy(t->data, data, size);
@@ -74,6 +89,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < TARGET_RSDP_BYTES_V0)
 		return 0;
 	target_sound(size);
+	(void)machine_parse();
+	target_addresses();
 	(void)machine_parse();
 	return 0;
 }

@@ -1,5 +1,10 @@
-# `make models`: searches the Promela models.  Included by the Makefile.
-.PHONY: models
+# `make models`: searches the Promela models and the pairs of tso.py.  Included by the Makefile.
+.PHONY: models models-full
 models: ## search the Promela models, and see each defect found
 	@command -v spin >/dev/null || { echo "models: spin is not installed (make setup)"; exit 2; }
+	@tests/model/tso.py
 	@tests/model/run
+
+models-full: ## the larger settings of the models: hours, and up to 10 GB
+	@command -v spin >/dev/null || { echo "models: spin is not installed (make setup)"; exit 2; }
+	@tests/model/run --full

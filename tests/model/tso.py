@@ -9,9 +9,16 @@ taken away, some end must be, or the pair would need no comment in the source.
 A C11 store with release is MOV, one with seq_cst XCHG; loads are MOV; read-modify-writes are locked.  An xAPIC command is
 a store to uncached memory, which leaves the queue in its turn; a WRMSR to the x2APIC does not wait for the queue
 (SDM vol. 3, 11.12.3).  An interrupt taken does not empty the queue either, which is weaker than the hardware may be.
+
+Each pair names the operations of the source that keep it, and the search ends with their lines: one that is not there any
+more, or has another order, is an error.
 """
+import os
+import re
 import sys
 from collections import namedtuple
+
+XCALL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "xcall")
 
 Op = namedtuple("Op", "kind var value reg", defaults=("", 0, ""))
 
@@ -154,9 +161,15 @@ def explore(machine, memory, registers, forbidden):
     return len(seen), ends, bad
 
 
-# pair: memory, registers at the start, the forbidden end, {form: machine}; the form "source" is xcall/'s.
+# pair: memory, registers at the start, the forbidden end, {form: machine}; the form "source" is xcall/'s.  Its docstring's
+# lines after the first: a file of xcall/, a function, and what must stand there.
 def sleep_and_end():
-    """s_waited and s_state: the waiter would sleep for a call that is over, and nobody wakes it."""
+    """s_waited and s_state: the waiter would sleep for a call that is over, and nobody wakes it.
+    xc_wait.c xc_event_want: &event->e_slot->s_waited, true, memory_order_seq_cst
+    xc_slot.c xc_slot_result: &slot->s_state, memory_order_seq_cst
+    xc_slot.c xc_slot_retire: &slot->s_state, state, memory_order_seq_cst
+    xc_slot.c xc_slot_retire: &slot->s_waited, memory_order_seq_cst
+    """
     def machine(mark, end):
         return [Cpu([mark("waited", 1), load("state seen", "state")]),
                 Cpu([end("state", 1), load("waited seen", "waited")])]
@@ -165,21 +178,31 @@ def sleep_and_end():
              "waiter release": machine(release, seq_cst), "end release": machine(seq_cst, release)})
 
 
-def want_and_free():
-    """x_wanted and x_free: a thread would sleep for a slot that is free, and nobody wakes it."""
+def want_and_room():
+    """x_wanted and x_credit: a thread would sleep for room that is there, and nobody wakes it.
+    xc_thread.c xc_thread_sleep_slot: atomic_fetch_add_explicit(&xc->x_wanted, 1, memory_order_seq_cst)
+    xc_thread.c xc_thread_wait_slot: atomic_fetch_add_explicit(&xc->x_wanted, 1, memory_order_seq_cst)
+    xc_slot.c xc_slot_room: &xc->x_credit[class], memory_order_seq_cst
+    xc_slot.c xc_slot_retire: atomic_fetch_add_explicit(&xc->x_credit[class], 1, memory_order_seq_cst)
+    xc_slot.c xc_slot_retire: &xc->x_wanted, memory_order_seq_cst
+    """
     def machine(want, free):
-        return [Cpu([want, load("free seen", "free")]), Cpu([free, load("wanted seen", "wanted")])]
-    wants = {"source": seq_cst("wanted", 1), "release": release("wanted", 1)}
-    frees = {"source": fetch_or("old free", "free", 1), "release": release("free", 1)}
-    return ({"wanted": 0, "free": 0}, {}, lambda end: end["free seen"] == 0 and end["wanted seen"] == 0,
-            {"source": machine(wants["source"], frees["source"]),
-             "both plain": machine(wants["release"], frees["release"]),
-             "want plain": machine(wants["release"], frees["source"]),
-             "free plain": machine(wants["source"], frees["release"])})
+        return [Cpu([want, load("credit seen", "credit")]), Cpu([free, load("wanted seen", "wanted")])]
+    want, free = fetch_or("old wanted", "wanted", 1), fetch_or("old credit", "credit", 1)
+    plain_want, plain_free = release("wanted", 1), release("credit", 1)
+    return ({"wanted": 0, "credit": 0}, {}, lambda end: end["credit seen"] == 0 and end["wanted seen"] == 0,
+            {"source": machine(want, free), "both plain": machine(plain_want, plain_free),
+             "want plain": machine(plain_want, free), "room plain": machine(want, plain_free)})
 
 
 def publish_and_clear():
-    """x_notify: no interrupt is sent, as a word is still set, and the target clears it and finds no call."""
+    """x_notify: no interrupt is sent, as a word is still set, and the target clears it and finds no call.
+    xc_intr.c xc_intr_notify: atomic_fetch_or_explicit(&target->x_notify
+    xc_intr.c xc_intr_notify: atomic_exchange_explicit(&target->x_nmi, 1
+    xc_intr.c xc_intr_take: atomic_exchange_explicit(&xc->x_notify, 0
+    xc_intr.c xc_intr_nmi: atomic_exchange_explicit(&xc->x_nmi, 0
+    xc_intr.c xc_intr_poll: atomic_fetch_and_explicit(&xc->x_notify
+    """
     def machine(publish, clear):
         return [Cpu([release("call", 1), *publish, only_if("notify seen", 0), wrmsr("sent")]),
                 Cpu([clear("old notify", "notify", 0), load("call seen", "call")])]
@@ -192,8 +215,28 @@ def publish_and_clear():
              "publish plain": machine(read, exchange), "clear plain": machine(locked, plain)})
 
 
+def enter_and_search():
+    """i_senders: the sender leaves the set, the search finds no call, and the sender has not entered the set again.
+    xc_inbox.c xc_inbox_add_sender: atomic_fetch_or_explicit(&inbox->i_senders
+    xc_inbox.c xc_inbox_take_sender: atomic_fetch_and_explicit(&inbox->i_senders
+    """
+    def machine(enter, leave):
+        return [Cpu([release("call", 1), *enter]), Cpu([leave, load("call seen", "call")])]
+    locked_enter, locked_leave = [fetch_or("old set", "set", 1)], fetch_and("set seen", "set", 0)
+    # Only if it does not stand there, to save the locked operation.
+    plain_enter, plain_leave = [load("old set", "set"), only_if("old set", 0), release("set", 1)], release("set", 0)
+    return ({"call": 0, "set": 1}, {}, lambda end: end["call seen"] == 0 and end["set"] == 0,
+            {"source": machine(locked_enter, locked_leave), "both plain": machine(plain_enter, plain_leave),
+             "enter plain": machine(plain_enter, locked_leave), "leave plain": machine(locked_enter, plain_leave)})
+
+
 def leave_and_post():
-    """The target set and a post: it saw the CPU in the set, and the CPU, gone, looks before the call is there."""
+    """The target set and a post: it saw the CPU in the set, and the CPU, gone, looks before the call is there.
+    xcall.c xc_post_one: intr = machine_intr_disable(); target = xc_post_target(ci)
+    xcall.c xc_post_set: intr = machine_intr_disable(); xc_cpu_targets(&targets, set)
+    xc_cpu.c xc_cpu_dying: atomic_fetch_and_explicit(&xc_targets.t_set
+    xc_cpu.c xc_cpu_dying: xc_wait(xc_broadcast(XC_HARD, xc_cpu_nop
+    """
     def machine(off, on, barrier):
         post = [*off, load("online seen", "online"), release("call", 1), *on]
         leave = [fetch_and("old online", "online", 0), *barrier, load("call seen", "call")]
@@ -208,7 +251,9 @@ def leave_and_post():
 
 
 def store_and_command():
-    """A call and the interrupt that announces it: the handler does not see what was stored before."""
+    """A call and the interrupt that announces it: the handler does not see what was stored before.
+    xc_intr.c xc_intr_notify: atomic_fetch_or_explicit(&target->x_notify
+    """
     def machine(*send):
         return [Cpu([release("call", 1), *send]), Cpu([], (load("call seen", "call"),), "line")]
     return ({"call": 0, "line": 0, "notify": 0}, {"call seen": 1}, lambda end: end["call seen"] == 0,
@@ -217,8 +262,29 @@ def store_and_command():
              "x2APIC, bare": machine(wrmsr("line"))})
 
 
-PAIRS = [sleep_and_end, want_and_free, publish_and_clear, leave_and_post, store_and_command]
+PAIRS = [sleep_and_end, want_and_room, publish_and_clear, enter_and_search, leave_and_post, store_and_command]
 SOUND = ("source", "xAPIC", "x2APIC, MFENCE")
+
+
+def line_of(name, function, text):
+    """Where that stands in the function's definition, however the lines are broken; 0: nowhere."""
+    with open(os.path.join(XCALL, name), encoding="ascii") as file:
+        source = file.read()
+    body = re.search(rf"^{function}\(.*?^}}", source, re.M | re.S)
+    found = body and re.search(r"\s*".join(map(re.escape, text.replace("(", "( ").split())), body.group())
+    return source.count("\n", 0, body.start() + found.start()) + 1 if found else 0
+
+
+def places():
+    """Prints the lines of the source that the pairs need; how many are missing."""
+    missing = 0
+    for pair in PAIRS:
+        for place in filter(None, map(str.strip, pair.__doc__.splitlines()[1:])):
+            name, function, text = re.match(r"(\S+) (\w+): (.*)", place).groups()
+            line = line_of(name, function, text)
+            missing += line == 0
+            print(f"{pair.__name__:18} xcall/{name}:{line or '?'}: {function}: {text if line else 'NOT THERE: ' + text}")
+    return missing
 
 
 def main():
@@ -233,6 +299,7 @@ def main():
             wrong += not good
             verdict = ("holds" if sound else "fails as it must") if good else ("FAILS" if sound else "HOLDS, and must not")
             print(f"{pair.__name__:18} {form:18} {states:6} {ends:5} {bad:9}  {verdict}")
+    wrong += places()
     print(f"tso: {total} states, {f'{wrong} not as they must be' if wrong else 'all as they must be'}")
     sys.exit(1 if wrong else 0)
 

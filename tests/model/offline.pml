@@ -1,10 +1,16 @@
 /*
- * xc_cpu.c: a CPU leaves, and comes back, while others post to it: posted to a target means run there exactly once.
+ * A CPU leaves, and comes back, while others post to it: posted to a target means run there exactly once.
+ *
+ * Models xc_cpu_dying and xc_cpu_online (xc_cpu.c); the section of a post, xc_post_one (xcall.c); xc_intr_notify,
+ * xc_intr_notify_lazy, xc_intr_exit, xc_intr_drain_all (xc_intr.c); xc_event_announce (xc_wait.c); xc_thread_main and
+ * xc_thread_wait_idle (xc_thread.c).  Leaves out: soft levels, NMIs, calls to sets, what a CPU's port does between the
+ * set and the park (hotplug.c).
  *
  * Each CPU has a thread (`poster` or `leaver`), a handler of interrupts, which waits while a thread has interrupts off,
  * and, as a target, xcall/N (`server`).  Posters 0 to POSTERS - 1 make ROUNDS posts to any CPU in LEAVERS: hard or low ones;
- * LAZY: some leave a mark only, and are announced by their poster, who waits (its CPU stays).  A leaver leaves, parks, and with COME_BACK
- * comes back; one CPU at a time.  LEAVERS: the set of them; those that are posters, too, post until they are parked.
+ * LAZY: some leave a mark only, and are announced by their poster, who waits (its CPU stays).  A leaver leaves, parks, and
+ * with COME_BACK comes back; one CPU at a time.  LEAVERS: the set of them; those that are posters, too, post until they are
+ * parked.
  *
  * A post is one section with interrupts off, in three steps: look at the targets; publish; notify.  How the calls are
  * found and ended is in the other models; here a call in an inbox is a bit.
@@ -227,7 +233,7 @@ inline barrier()
 /* xc_intr_drain_all, xc_thread_wait_idle */
 inline drain_all()
 {
-	atomic { !off[me] && !in_intr[me] -> off[me] = true; notify[me] = 0; lazy[me] = 0; bits = 3 };
+	atomic { !off[me] && !in_intr[me] -> off[me] = true; notify[me] = 0; bits = 3 };
 	serve(me);
 	atomic { bits = 0; awake[me] = true; off[me] = false };
 	idle[me] && box[BOX(me, LOW)] == 0

@@ -1,6 +1,12 @@
 /*
- * xc_inbox.c, xc_intr.c and the spin of xc_wait.c: how a target is told, looks, and serves; calls by slot and by descriptor;
- * two levels, hard and soft, on one notify word and one vector.
+ * How a target is told, looks, and serves; calls by slot and by descriptor; two levels, hard and soft, on one notify word
+ * and one vector.
+ *
+ * Models xc_intr_notify, xc_intr_handler, xc_intr_take, xc_intr_serve, xc_intr_drain, xc_intr_soft, xc_intr_inline and
+ * xc_intr_poll (xc_intr.c); xc_inbox.c, all of it; xc_call_publish (xc_call.c); xc_wait_spin (xc_wait.c); the order of
+ * xc_run_job's stack.  Leaves out: NMIs, whose word and inbox are like the hard ones with nothing shared; lazy marks
+ * (offline.pml); ipi(9); cancelled calls (slot.pml); the turns of xc_inbox_next, for which any choice stands here; the
+ * low level, whose notification is that of the soft one (thread.pml has the rest).
  *
  * A CPU is one process, so an interrupt stops what it interrupts: `depth` hard functions stand on its stack, and wait.
  * Each post has a call of its own (how slots are used again is slot.pml; there a search is many steps, here one).  CPUs 0 to
@@ -106,7 +112,7 @@ inline push(box)
 	}
 }
 
-/* xc_inbox_add_sender and xc_intr_notify, for the CPUs in `set` but this one */
+/* xc_inbox_add_sender, if it is no descriptor, and xc_intr_notify, for the CPUs in `set` but this one */
 inline tell(set, l)
 {
 	do
@@ -137,7 +143,7 @@ inline tell(set, l)
 inline add_sender(to, l)
 {
 	if
-	:: call[mine].descriptor
+	:: by_descriptor
 	:: else -> ADD(senders[BOX(to, l)], me)
 	fi
 }
@@ -282,21 +288,19 @@ choose:	atomic {
 #endif
 		if
 		:: by_descriptor
-		:: else -> posted[me] = call[mine].order
+		:: else -> posted[me]++
 		fi
 	};
 	if
 	:: by_descriptor ->
-#ifdef POSTED_FIRST
-		posted[me] = call[mine].order;
-#endif
 		for (t : 0 .. CPUS - 1) {
 			if
 			:: HAS(set, t) -> push(BOX(t, l))
 			:: else
 			fi
 		};
-		atomic { t = 0; posted[me] = call[mine].order }
+		/* The target may have ended the call; it is not looked at any more. */
+		atomic { t = 0; posted[me]++ }
 	:: else
 	fi;
 	tell(set, l);
@@ -462,33 +466,32 @@ begin_slot:	/* xc_inbox_begin_slot */
 		latest = posted[s];
 #endif
 		find(s, latest);
-		latest = 0;
 #ifdef LATE_REMOVE
 	};
 	atomic {
 		REMOVE(senders[BOX(me, level)], s);
 #endif
 		if
-		:: j == NONE -> j = 0; s = 0; goto drain
+		:: j == NONE -> j = 0; s = 0; latest = 0; goto drain
 		:: else
 		fi;
 #if !defined(BY_SLOT) && !defined(NO_OLDER_DESCRIPTOR)
 		older_descriptor(s, call[j].order);
 		if
-		:: older -> ADD(senders[BOX(me, level)], s); older = false; j = 0; s = 0; goto drain
+		:: older -> ADD(senders[BOX(me, level)], s); older = false; j = 0; s = 0; latest = 0; goto drain
 		:: else
 		fi;
 #endif
 		now = j;
 		REMOVE(call[now].todo, me);
 #ifndef ONE_A_BIT
-		find(s, 254);
+		find(s, latest);	/* `more` */
 		if
 		:: j != NONE -> ADD(senders[BOX(me, level)], s)
 		:: else
 		fi;
 #endif
-		j = 0; s = 0
+		j = 0; s = 0; latest = 0
 	};
 
 begin:	atomic {	/* xc_run_job */
@@ -512,7 +515,7 @@ begin:	atomic {	/* xc_run_job */
 #endif
 		set = BIT((me + 1) % CPUS);
 		new_call(set, HARD, 0, false);
-		posted[me] = call[mine].order
+		posted[me]++
 	};
 	tell(set, HARD);
 	if

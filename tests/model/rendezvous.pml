@@ -1,5 +1,8 @@
 /*
- * rendezvous.c: entry with step back, phases, the caller that gives up; records that follow each other in one place.
+ * Entry with step back, phases, the caller that gives up; records that follow each other in one place.
+ *
+ * Models xc_rendezvous_count, step_back, abandon, enter, meet, take_part, lead, finish and run (rendezvous.c).  Leaves out:
+ * barriers that are opted out (PHASES is the number of those there are), stop-machine (one phase), CPUs that leave.
  *
  * A CPU is one process.  CPUs 0 to CALLERS - 1 have a thread that calls ROUNDS rendezvous of CPUs in SET, one at a time
  * by a flag; OUTSIDE: the callers are no members.  PHASES functions, with barriers.  GIVE_UP: a caller may do so at any

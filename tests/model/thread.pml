@@ -1,11 +1,17 @@
 /*
- * xc_thread.c and the low level of xc_intr.c: xcall/N is woken through an interrupt, serves, nests and sleeps; threads sleep
- * for calls and for room.
+ * xcall/N is woken through an interrupt, serves, nests and sleeps; threads sleep for calls and for room.
+ *
+ * Models xc_thread_main, xc_thread_serve_until, doze, wait, wait_slot, sleep_until, sleep_slot, wake, wake_waiters and
+ * wake_posters (xc_thread.c); xc_intr_handler and xc_intr_serve of the low level (xc_intr.c); xc_post_wait (xcall.c);
+ * xc_barrier (xc_drain.c).  Leaves out: time (deadlines, and the looks of stalls and chains, which would only wake more);
+ * the spin before a sleep; the mutexes themselves (what is done under one is one step); boards; descriptors, which
+ * are waited for in the same way; xc_drain, which is made of waits.
  *
  * Each CPU has a handler of interrupts and a thread xcall/N (`server`).  CALLERS threads, caller i on CPU HOME(i), post
- * ROUNDS calls each, a unicast to any CPU or a broadcast, and wait or do not.  SLOTS a CPU; DEPTH of nested serving.  What
- * the functions do: nothing; MIXED: post in turn, or not; CALLING: unicasts only, whose functions call the next CPU and
- * wait; RING: broadcasts of such; BARRIERS: CPU 1 runs barriers.  WATCHER: a thread more that waits for a caller's ticket.
+ * ROUNDS calls each, a unicast to any CPU or a broadcast (UNICASTS: never that), and wait or do not.  SLOTS a CPU; DEPTH of
+ * nested serving.  What the functions do: nothing; MIXED: post in turn, or not; CALLING: unicasts only, whose functions
+ * call the next CPU and wait; RING: broadcasts of such; BARRIERS: CPU 1 runs barriers.  WATCHER: a thread more that waits
+ * for a caller's ticket.
  *
  * A post, a notification, a search with its claim, the return of a slot are one step each: the other models have their steps.
  */
@@ -457,7 +463,9 @@ proctype caller(byte me)
 			fi;
 #else
 			if
+#ifndef UNICASTS
 			:: set = ONLINE
+#endif
 			:: any_cpu(); set = BIT(t); t = 0
 			fi;
 #endif
