@@ -139,7 +139,7 @@ def scaling(ours: dict, peer: dict) -> list[Plot]:
 
 def _bars(title: str, y: str, bars: list[tuple[str, float]], *more: str) -> Plot:
     names = ", ".join(f'"{name}" {i}' for i, (name, _) in enumerate(bars))
-    settings = [f"set xtics ({names}) noenhanced rotate by -25", "set boxwidth 0.6", "set nokey", "set yrange [0:*]", *more]
+    settings = [f"set xtics ({names}) rotate by -25", "set boxwidth 0.6", "set nokey", "set yrange [0:*]", *more]
     return Plot(title, "", y, [Line("", [(i, v) for i, (_, v) in enumerate(bars)])], settings, True)
 
 

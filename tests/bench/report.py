@@ -75,8 +75,8 @@ def _projection() -> str:
     holds = "holds" if projection.ordering_holds() else "does not hold"
     return (
         f"<pre>{html.escape(projection.__doc__)}</pre>" + _table(head, projection.table()) + plots.svg(picture)
-        + f"<p>From 256 CPUs on one send with groups is the fastest: that {holds} for sending and line costs of a half, "
-        "one and two times the published ones.</p>"
+        + f"<p>From 256 CPUs on one send with groups is the fastest: that {holds} for sending and line costs "
+        "of a half, one and two times the published ones.</p>"
     )
 
 
