@@ -70,6 +70,7 @@ struct xc_cpu {
 	_Atomic uint32_t x_lazy;                                              /* a */
 	_Atomic uint32_t x_nmi;                                               /* a */
 	_Atomic uint32_t x_stop;                                              /* a: xc_stop.c */
+	_Atomic uint32_t x_direct; /* a: its direct slot is taken */
 	struct xc_inbox x_inbox[XC_LEVELS];
 	struct xc_stack x_stack[XC_LEVELS];
 	_Atomic(lwp_t *) x_thread; /* a: xcall/N, once it runs */
@@ -81,16 +82,41 @@ struct xc_cpu {
 	struct xc_ipi_cpu *x_ipi;     /* c: ipi.c */
 };
 
+extern _Atomic(struct xc_cpu *) xc_cpu_table[MAXCPUS];
+
 /* The state of a CPU that had its xc_init_cpu(), or NULL. */
-struct xc_cpu *xc_cpu_lookup(unsigned index);
+static inline struct xc_cpu *
+xc_cpu_lookup(unsigned index)
+{
+	/* Acquire: pairs with xc_init_cpu(). */
+	return index < MAXCPUS ? atomic_load_explicit(&xc_cpu_table[index], memory_order_acquire)
+			       : NULL;
+}
+
+/* That of the calling CPU. */
+static inline struct xc_cpu *
+xc_self(void)
+{
+	return xc_cpu_lookup(curcpu()->ci_index);
+}
+
 /* Which CPUs calls can be posted to, and how many (xc_cpu.c). */
 extern struct xc_targets {
 	_Atomic uint64_t t_set[CPUSET_WORDS]; /* a */
 	_Atomic unsigned t_count;             /* a */
 } xc_targets;
+/* The state of a CPU that calls can be posted to, or NULL.  Interrupts off until the post is over. */
+static inline struct xc_cpu *
+xc_post_target(const struct cpu_info *ci)
+{
+	/* Acquire: pairs with xc_cpu_enter(). */
+	uint64_t word = atomic_load_explicit(
+	    &xc_targets.t_set[ci->ci_index / 64], memory_order_acquire);
+
+	return (word >> ci->ci_index % 64 & 1) != 0 ? ci->ci_xcall : NULL;
+}
+
 /* The targets among those; NULL: all.  In a post. */
 void xc_cpu_targets(struct cpuset *targets, const struct cpuset *among);
-/* For xc_init_cpu(), once. */
-void xc_post_init(void);
 
 #endif

@@ -47,21 +47,16 @@
 
 #include <stddef.h>
 
+#include "xcall/xc_direct.h"
 #include "xcall/xc_internal.h"
 #include "xcall/xc_ipi.h"
 #include "xcall/xc_stats.h"
 #include "xcall/xc_thread.h"
 
 #define XC_BIT(level) (1u << (level))
-#define XC_BITS_HARD (XC_BIT(XC_LEVEL_HARD) | XC_BIT(XC_NOTIFY_IPI))
+#define XC_BITS_HARD (XC_BIT(XC_LEVEL_HARD) | XC_BIT(XC_NOTIFY_IPI) | XC_BIT(XC_NOTIFY_DIRECT))
 
 static void *xc_intr_softint[XC_LEVELS];
-
-static struct xc_cpu *
-xc_intr_self(void)
-{
-	return xc_cpu_lookup(curcpu()->ci_index);
-}
 
 /* Runs what is in the inbox of that level until it is empty: context of the level. */
 static void
@@ -77,7 +72,7 @@ xc_intr_drain(struct xc_cpu *xc, enum xc_level level)
 static void
 xc_intr_serve(struct xc_cpu *xc, uint32_t bits)
 {
-	if ((bits & XC_BIT(XC_LEVEL_HARD)) != 0)
+	if ((bits & (XC_BIT(XC_LEVEL_HARD) | XC_BIT(XC_NOTIFY_DIRECT))) != 0)
 		xc_intr_drain(xc, XC_LEVEL_HARD);
 	if ((bits & XC_BIT(XC_NOTIFY_IPI)) != 0)
 		xc_ipi_drain(xc);
@@ -95,24 +90,11 @@ xc_intr_take(struct xc_cpu *xc)
 	return atomic_exchange_explicit(&xc->x_notify, 0, memory_order_acquire);
 }
 
-static void
-xc_intr_handler(void *arg __attribute__((unused)), struct trapframe *frame __attribute__((unused)))
-{
-	struct xc_cpu *xc = xc_intr_self();
-	uint32_t bits;
-
-	if (xc == NULL)
-		return; /* sent by nobody of ours */
-	bits = xc_intr_take(xc);
-	xc_stats_interrupt(xc, bits == 0);
-	xc_intr_serve(xc, bits);
-}
-
-/* The end of every interrupt. */
+/* The end of every interrupt: what was posted lazily. */
 static void
 xc_intr_exit(void)
 {
-	struct xc_cpu *xc = xc_intr_self();
+	struct xc_cpu *xc = xc_self();
 
 	if (xc == NULL || atomic_load_explicit(&xc->x_lazy, memory_order_relaxed) == 0)
 		return;
@@ -120,10 +102,28 @@ xc_intr_exit(void)
 	xc_intr_serve(xc, atomic_exchange_explicit(&xc->x_lazy, 0, memory_order_acquire));
 }
 
+static void
+xc_intr_handler(void *arg __attribute__((unused)), struct trapframe *frame __attribute__((unused)))
+{
+	struct xc_cpu *xc = xc_self();
+	uint32_t bits;
+
+	if (xc == NULL)
+		return; /* sent by nobody of ours */
+	bits = xc_intr_take(xc);
+	xc_stats_interrupt(xc, bits == 0);
+	if (bits == XC_BIT(XC_NOTIFY_DIRECT))
+		xc_direct_serve(xc);
+	else
+		xc_intr_serve(xc, bits);
+	/* The hook at the end of the other interrupts. */
+	xc_intr_exit();
+}
+
 static bool
 xc_intr_nmi(struct trapframe *frame __attribute__((unused)))
 {
-	struct xc_cpu *xc = xc_intr_self();
+	struct xc_cpu *xc = xc_self();
 
 	/* Acquire: pairs with xc_intr_notify(). */
 	if (xc == NULL || atomic_exchange_explicit(&xc->x_nmi, 0, memory_order_acquire) == 0)
@@ -135,7 +135,7 @@ xc_intr_nmi(struct trapframe *frame __attribute__((unused)))
 static void
 xc_intr_soft(void *arg)
 {
-	xc_intr_drain(xc_intr_self(), (enum xc_level)(uintptr_t)arg);
+	xc_intr_drain(xc_self(), (enum xc_level)(uintptr_t)arg);
 }
 
 /* As the interrupt that this CPU would send itself.  `intr`: interrupts are to be on when it
@@ -191,7 +191,7 @@ void
 xc_intr_poll(void)
 {
 	struct cpu_info *ci = curcpu();
-	struct xc_cpu *xc = xc_intr_self();
+	struct xc_cpu *xc = xc_self();
 	struct xc_job job;
 	unsigned depth;
 	bool on;

@@ -13,6 +13,7 @@
 
 #include "xcall/xc_call.h"
 #include "xcall/xc_inbox.h"
+#include "xcall/xc_port.h"
 #include "xcall/xc_ticket.h"
 
 /* How deep functions nest at the low and the hard level; at the others they do not. */
@@ -42,6 +43,49 @@ struct xc_stack {
 };
 
 void xc_run_init(struct xc_stack *, enum xc_level);
+
+/* A new record on the stack, of a call by ticket or of nobody's; the depth below it, for the end. */
+static inline unsigned
+xc_run_begin(struct xc_stack *stack, uint64_t ticket, xcfunc_t func, uint64_t since)
+{
+	unsigned depth = atomic_load_explicit(&stack->k_depth, memory_order_relaxed);
+	struct xc_run *run = &stack->k_run[depth];
+
+	/* Relaxed: the depth comes after them. */
+	atomic_store_explicit(&run->r_ticket, ticket, memory_order_relaxed);
+	atomic_store_explicit(&run->r_func, func, memory_order_relaxed);
+	atomic_store_explicit(&run->r_since, since, memory_order_relaxed);
+	/* Release: pairs with xc_run_depth(). */
+	atomic_store_explicit(&stack->k_depth, depth + 1, memory_order_release);
+	return depth;
+}
+
+static inline void
+xc_run_end(struct xc_stack *stack, unsigned depth)
+{
+	/* Release: pairs with xc_run_depth(). */
+	atomic_store_explicit(&stack->k_depth, depth, memory_order_release);
+}
+
+/* Panics: the function did not leave its context as it found it. */
+_Noreturn void xc_run_blame(uintptr_t func, const struct xcp_context *before);
+
+/* Calls a function of the hard level.  Adaptive mutexes refuse it by themselves. */
+static inline void
+xc_run_hard_function(xcfunc_t func, void *arg1, void *arg2)
+{
+	const struct cpu_info *ci = curcpu();
+	unsigned nopreempt = ci->ci_nopreempt, spinlocks = ci->ci_spin_depth;
+
+	(*func)(arg1, arg2);
+	if (ci->ci_nopreempt != nopreempt || ci->ci_spin_depth != spinlocks ||
+	    machine_intr_enabled())
+		xc_run_blame((uintptr_t)func,
+		    &(struct xcp_context){ .nopreempt = nopreempt, .spinlocks = spinlocks });
+}
+
+/* Runs a hard call of this CPU to itself, as if in the interrupt. */
+void xc_run_inline(struct xc_cpu *, xcfunc_t, void *arg1, void *arg2);
 /* Calls the function and panics when it does not leave its context as it found it. */
 void xc_run_function(xcfunc_t, void *arg1, void *arg2);
 void xc_run_handler(void (*func)(void *), void *arg);

@@ -81,7 +81,7 @@ xc_status(uint64_t where, struct xc_status *status)
 	now = machine_cycles();
 	*status = (struct xc_status){ .func = view.v_func,
 		.flags = xc_status_flags(event.e_level) | (view.v_lazy ? XC_LAZY : 0),
-		.sender = event.e_sender->x_ci->ci_index,
+		.sender = xc_slot_sender(event.e_sender, event.e_slot),
 		.posted = view.v_targets,
 		.begun = view.v_begun,
 		.finished = view.v_finished,
@@ -148,7 +148,7 @@ xc_status_print_posted(struct xc_cpu *xc, struct xc_text *text)
 	for (unsigned i = 0; i < XC_SLOTS; i++) {
 		if (!xc_look_slot(xc, i, &view))
 			continue;
-		xc_text_add(text, "  posted   ");
+		xc_text_add(text, "  %s   ", i == XC_DIRECT ? "direct" : "posted");
 		xc_text_add_view(text, &view);
 		xc_text_add(text, ": begun by %u of %u, finished by %u", view.v_begun,
 		    view.v_targets, view.v_finished);

@@ -46,8 +46,8 @@ static struct bootinfo main_bootinfo;
 void kmain(uint32_t magic, uint32_t info);
 
 /* Words of the command line that mean something; others are reported. */
-static const char *const main_words[] = { "bench", "hold", "hz", "misuse", "monitor", "samples", "test",
-	NULL };
+static const char *const main_words[] = { "bench", "hold", "hz", "misuse", "monitor", "samples",
+	"test", NULL };
 
 /* Physical memory is where the loader left it; only what the first page tables map can be read. */
 static const void *

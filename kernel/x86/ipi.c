@@ -10,7 +10,7 @@ void
 machine_send_ipi(struct cpu_info *ci, unsigned vector)
 {
 	/* No fence: a store to an uncached register stays behind the stores before it (xapic.c). */
-	if (!apic->send(ci->ci_apicid, APIC_FIXED, (uint8_t)vector))
+	if (!apic->send_fixed(ci->ci_apicid, (uint8_t)vector))
 		panic("LAPIC stayed busy: vector %#x for CPU %u (APIC id %u) not sent", vector,
 		    ci->ci_index, ci->ci_apicid);
 }

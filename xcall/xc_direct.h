@@ -1,0 +1,30 @@
+/*
+ * The direct slot of a CPU: the short way of a hard call to one CPU (xc_direct.c).
+ */
+#ifndef XCALL_XC_DIRECT_H
+#define XCALL_XC_DIRECT_H
+
+#include <stdbool.h>
+
+#include "xcall/xc_inbox.h"
+#include "xcall/xcall.h"
+
+struct xc_cpu;
+
+void xc_direct_init_cpu(struct xc_cpu *);
+/* Posts the call; 0: it must go the long way.  Any context. */
+uint64_t xc_direct_post(xcfunc_t, void *arg1, void *arg2, struct cpu_info *);
+/* Runs on this CPU, now, what it posts to itself; false: it must go the long way.  Any context. */
+bool xc_direct_self(xcfunc_t, void *arg1, void *arg2);
+/* Serves the direct slot, the only thing that was announced.  Interrupt context. */
+void xc_direct_serve(struct xc_cpu *);
+/* Begins the call in the direct slot, of that sender or (CPUSET_END) of any; false: there is none.
+ * Context of the hard level. */
+bool xc_direct_next(struct xc_cpu *, unsigned sender, struct xc_job *);
+/* The slot is free for the next call. */
+void xc_direct_free(struct xc_cpu *);
+/* Whether a call is in it; whether that waits to begin.  Acquire: pairs with the post. */
+bool xc_direct_live(const struct xc_cpu *);
+bool xc_direct_pending(const struct xc_cpu *);
+
+#endif
