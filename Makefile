@@ -79,10 +79,11 @@ $(BUILD)/obj/%.o: %.c Makefile
 	@echo "  cc    $<"
 	@$(CC) $(KERNEL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/obj/%.asm.o: %.asm $(BUILD)/offsets.inc Makefile
+$(BUILD)/obj/%.asm.o: %.asm $(BUILD)/offsets.inc boot/nasm_object.py Makefile
 	@mkdir -p $(@D)
 	@echo "  nasm  $<"
 	@$(NASM) -f elf64 -g -F dwarf -I$(BUILD)/ -Werror -MD $(@:.o=.d) -o $@ $<
+	@$(PYTHON) boot/nasm_object.py $@
 
 # string.c must not be turned into calls to itself.
 $(BUILD)/obj/kernel/string.o: KERNEL_CFLAGS += -fno-builtin \
@@ -118,6 +119,10 @@ $(BUILD)/obj/ksyms-%.o: $(BUILD)/obj/ksyms-%.s
 -include $(C_SOURCES:%.c=$(BUILD)/obj/%.d) $(ASM_SOURCES:%.asm=$(BUILD)/obj/%.asm.d)
 
 # Trimmed: only the modules that the menu needs, no fonts, locales or themes.
+# The medium is the same whenever it is built (`make repro`): xorriso takes its dates and ids from SOURCE_DATE_EPOCH;
+# grub-mkrescue and mtools only know the clock, which stands still for them.
+export SOURCE_DATE_EPOCH ?= 1735689600
+AT_EPOCH = TZ=UTC LC_ALL=C faketime -f "$$(date -u -d @$(SOURCE_DATE_EPOCH) '+%Y-%m-%d %H:%M:%S')"
 GRUB_MODULES = multiboot2 normal part_gpt part_msdos iso9660 fat all_video
 $(BUILD)/xcall.iso: $(BUILD)/xcall.elf iso/grub.cfg
 	@echo "  iso   $@"
@@ -125,9 +130,9 @@ $(BUILD)/xcall.iso: $(BUILD)/xcall.elf iso/grub.cfg
 	@cp $(BUILD)/xcall.elf iso/grub.cfg $(BUILD)/iso/boot/
 	@mv $(BUILD)/iso/boot/grub.cfg $(BUILD)/iso/boot/grub/
 	@strip --strip-debug $(BUILD)/iso/boot/xcall.elf
-	@grub-mkrescue -o $@ --locales= --fonts= --themes= --compress=xz --modules="$(GRUB_MODULES)" \
-		--install-modules="$(GRUB_MODULES)" $(BUILD)/iso > $(BUILD)/iso.log 2>&1 || \
-		{ cat $(BUILD)/iso.log; exit 1; }
+	@$(AT_EPOCH) grub-mkrescue -o $@ --locales= --fonts= --themes= --compress=xz \
+		--modules="$(GRUB_MODULES)" --install-modules="$(GRUB_MODULES)" $(BUILD)/iso \
+		> $(BUILD)/iso.log 2>&1 || { cat $(BUILD)/iso.log; exit 1; }
 
 ## Run (CPUS=1..255 MACHINE=q35|pc|microvm FIRMWARE=bios|uefi|pvh HZ=n ARGS="words")
 
@@ -168,7 +173,7 @@ test-boot: all iso ## boot the matrix in tests/console/ and judge each boot
 	@$(PYTHON) -m pytest -p no:cacheprovider -n 2 -q tests/console --tier $(TIER) --build $(BUILD)
 
 -include tests/lint/lint.mk tests/host/host.mk tests/host/vcpu/vcpu.mk tests/host/sim/sim.mk tests/host/toy/toy.mk \
-	tests/model/model.mk
+	tests/model/model.mk tests/bench/bench.mk
 
 ## Other
 

@@ -113,7 +113,8 @@ callout_run(void *arg __attribute__((unused)))
 	uint64_t now = clock_ns();
 
 	spinlock_enter(&cc->cc_lock);
-	while ((c = cc->cc_first) != NULL && c->co_due_ns <= now) {
+	/* Before, not at: the clock may read the same when a function schedules its own again. */
+	while ((c = cc->cc_first) != NULL && c->co_due_ns < now) {
 		callout_remove(cc, c);
 		func = c->co_func;
 		func_arg = c->co_arg;
@@ -146,7 +147,7 @@ callout_tick(struct cpu_info *ci, uint64_t now_ns)
 {
 	struct callout_cpu *cc = ci->ci_callout;
 
-	if (cc != NULL && atomic_load_explicit(&cc->cc_due_ns, memory_order_relaxed) <= now_ns)
+	if (cc != NULL && atomic_load_explicit(&cc->cc_due_ns, memory_order_relaxed) < now_ns)
 		softint_schedule(callout_softint);
 }
 

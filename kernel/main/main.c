@@ -41,6 +41,8 @@
 #define MAIN_SAMPLES_MAX 100000u
 
 static struct bootinfo main_bootinfo;
+/* What bring-up cost, for the benchmarks. */
+static struct bench_costs main_costs;
 
 /* Called by entry.asm with the loader's magic number and the address of its information. */
 void kmain(uint32_t magic, uint32_t info);
@@ -175,12 +177,23 @@ main_init_cpu(void)
 }
 
 static void
+main_start_others(void)
+{
+	uint64_t from = clock_ns();
+
+	smp_start(&main_bootinfo);
+	main_costs.start_ns = clock_ns() - from;
+}
+
+static void
 main_init_xcall(void)
 {
+	size_t pages = kmem_pages_free();
 	struct cpu_info *ci;
 
 	CPU_INFO_FOREACH(ci)
 		xc_init_cpu(ci);
+	main_costs.xcall_pages = pages - kmem_pages_free();
 	hotplug_init();
 }
 
@@ -193,7 +206,7 @@ main_bench(const char *rows)
 	if (cmdline_number("samples", 1, MAIN_SAMPLES_MAX, &samples) == EINVAL)
 		printf("warning: samples= takes a number from 1 to %u; %lu is used\n",
 		    MAIN_SAMPLES_MAX, samples);
-	return bench_run(rows, (unsigned)samples);
+	return bench_run(rows, (unsigned)samples, &main_costs);
 }
 
 /* What the command line asks for; without a word, the main job. */
@@ -233,7 +246,7 @@ kmain(uint32_t magic, uint32_t info)
 	main_init_apic();
 	calibrate(&platform);
 	main_init_cpu();
-	smp_start(&main_bootinfo);
+	main_start_others();
 	smp_print();
 	calibrate_print();
 	if (kthread_create(PRI_KERNEL, KTHREAD_MPSAFE, curcpu(), main_thread, NULL, NULL, "main") !=

@@ -31,6 +31,11 @@ _DIRECTIVE = re.compile(r"(?:^|\s+)# (SKIP|TODO|XFAIL|TIMEOUT|ERROR)\b[:\s]*(.*)
 _BAIL = re.compile(r"Bail out!\s*(.*)\Z")
 
 
+def _number(digits: str) -> int:
+    """A longer number is cut and so fits no report; Python refuses to convert thousands of digits."""
+    return int(digits[:9])
+
+
 @dataclass
 class Case:
     """One verdict."""
@@ -98,7 +103,7 @@ class _Parser:
         body = line.strip()
         nested = line.startswith(" ")
         if self.top is None:
-            if _VERSION.match(body):
+            if not nested and _VERSION.match(body):
                 self.top = _Level("")
             return
         if m := _BAIL.match(body):
@@ -109,7 +114,7 @@ class _Parser:
             if self.suite:
                 self.suite.name = m.group(1)
         elif m := _PLAN.match(body):
-            self.plan(nested, int(m.group(1)))
+            self.plan(nested, _number(m.group(1)))
         elif m := _RESULT.match(body):
             self.result(nested, m)
         elif body and not self.done:
@@ -132,7 +137,7 @@ class _Parser:
             self.done = level is self.top and count == 0
 
     def result(self, nested: bool, m: re.Match) -> None:
-        ok, number, name = m.group(1) == "ok", int(m.group(2)), m.group(3) or ""
+        ok, number, name = m.group(1) == "ok", _number(m.group(2)), m.group(3) or ""
         outcome, reason = ("passed" if ok else "failed"), ""
         if directive := _DIRECTIVE.search(name):
             name, reason = name[: directive.start()], directive.group(2)

@@ -68,8 +68,11 @@ def _records(found: list[str], word: str, fields: dict) -> tuple[list[dict], lis
             continue
         try:
             record = json.loads(line[len(word) :])
-        except ValueError as e:
+        except (ValueError, RecursionError) as e:
             problems.append(f"{word} line is not JSON ({e}): {line}")
+            continue
+        if not isinstance(record, dict):
+            problems.append(f"{word} line is no JSON object: {line}")
             continue
         # bool is an int to Python, not to us.
         wrong = [name for name, kind in fields.items() if type(record.get(name)) is not kind]

@@ -165,6 +165,7 @@ rule_writer(void *arg)
 			atomic_fetch_add_explicit(&rule_writes, 1, memory_order_relaxed);
 		}
 		kpreempt_enable();
+		machine_pause();
 	}
 }
 

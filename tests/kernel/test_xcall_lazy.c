@@ -17,6 +17,8 @@
 
 /* More than a few ticks. */
 #define LAZY_TICKS_NS 100000000ull
+/* A hang detector. */
+#define LAZY_HANG_NS 60000000000ull
 
 /* A CPU without ticks, and one that has them again. */
 static struct timer_record lazy_record;
@@ -63,6 +65,24 @@ lazy_let_pass(void)
 		machine_pause();
 }
 
+/* A call is over before xcall/N is through with it: that would take a lazy one along.  Waits
+ * until it sleeps. */
+static bool
+lazy_await_sleep(struct cpu_info *ci)
+{
+	struct xc_cpu *xc = ci->ci_xcall;
+	uint64_t end = clock_ns() + LAZY_HANG_NS;
+	bool sleeps;
+
+	do {
+		kthread_sleep_ns(1000000);
+		mutex_enter(&xc->x_inbox_lock);
+		sleeps = xc->x_idle;
+		mutex_exit(&xc->x_inbox_lock);
+	} while (!sleeps && clock_ns() < end);
+	return sleeps;
+}
+
 /* Each level: not before the target takes an interrupt, of whatever kind; then at once. */
 TEST_CASE(xcall_lazy, a_lazy_call_runs_at_the_next_interrupt_and_not_before)
 {
@@ -76,6 +96,7 @@ TEST_CASE(xcall_lazy, a_lazy_call_runs_at_the_next_interrupt_and_not_before)
 	}
 	probe_init(&probe, XC_LEVEL_LOW);
 	lazy_set_ticks(ci, false);
+	wrong += !lazy_await_sleep(ci);
 	for (unsigned level = 0; level < XC_LEVEL_NMI; level++) {
 		uint64_t before = lazy_interrupts(ci), where;
 

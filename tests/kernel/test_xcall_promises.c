@@ -11,8 +11,11 @@
 #include "kernel/printf.h"
 #include "tests/kernel/calls.h"
 #include "tests/kernel/crew.h"
+#include "tests/kernel/masked.h"
 #include "tests/kernel/others.h"
+#include "tests/kernel/overhear.h"
 #include "tests/kernel/rounds.h"
+#include "tests/kernel/stalled.h"
 #include "tests/kernel/test.h"
 #include "xcall/xc_call.h"
 #include "xcall/xc_chain.h"
@@ -443,6 +446,56 @@ TEST_CASE(xcall_promises, no_wait_hangs_for_what_the_waiter_could_remove)
 	T_ASSERT_EQ(atomic_load_explicit(&mutual_failed, memory_order_relaxed), 0);
 }
 
+/* Two ways to hang for which the waiter can do nothing: interrupts off, and a function that
+ * stays. */
+static bool
+culprit_masks(struct cpu_info *target)
+{
+	struct masked masked;
+	uint64_t where;
+	int result;
+
+	stalled_begin(STALLED_WARN_NS, false);
+	masked_begin(&masked, target);
+	where = xc_unicast(XC_HARD, stalled_count_up, NULL, NULL, target);
+	result = xc_timedwait(where, STALLED_WAIT_NS);
+	masked_end(&masked);
+	stalled_end();
+	return result == ETIMEDOUT && xc_wait(where) == 0 && stalled_stalls != 0 &&
+	    stalled_said_cpu(target, ": never taken, notified") &&
+	    stalled_said_cpu(target, " answers an NMI, in thread crew/") &&
+	    overhear_has("  masked_spin+0x");
+}
+
+static bool
+culprit_stays(struct cpu_info *target)
+{
+	uint64_t first, second;
+	struct gate gate;
+	bool right;
+
+	gate_init(&gate);
+	stalled_begin(STALLED_WARN_NS, false);
+	first = xc_unicast(0, stalled_pass, &gate, NULL, target);
+	second = xc_unicast(0, stalled_count_up, NULL, NULL, target);
+	right = xc_timedwait(second, STALLED_WAIT_NS) == ETIMEDOUT;
+	stalled_end();
+	gate_open(&gate);
+	right = xc_wait(first) == 0 && xc_wait(second) == 0 && stalled_stalls != 0 && right;
+	gate_destroy(&gate);
+	return right && stalled_said_cpu(target, ": queued behind stalled_pass+0 (low) since ");
+}
+
+TEST_CASE(xcall_promises, every_other_hang_is_reported_with_its_culprit)
+{
+	struct cpu_info *target = stalled_target(2);
+
+	if (target == NULL)
+		return;
+	T_ASSERT(culprit_masks(target));
+	T_ASSERT(culprit_stays(target));
+}
+
 /* --- memory ----------------------------------------------------------------------------------- */
 
 static size_t frugal_pages;
@@ -491,71 +544,4 @@ TEST_CASE(xcall_promises, nothing_on_a_call_path_allocates)
 		frugal_level(level, &call);
 	T_ASSERT_EQ(kmem_pages_free(), frugal_pages);
 	T_ASSERT_EQ(atomic_load_explicit(&frugal_wrong, memory_order_relaxed), 0);
-}
-
-/* --- stacks ----------------------------------------------------------------------------------- */
-
-/* What a trap, a panic and its backtrace may need on top (param.h). */
-#define STACK_LEFT_BYTES 4096
-
-static _Atomic uint64_t stack_left, stack_failed;
-
-static void
-stack_check(bool right)
-{
-	if (!right)
-		atomic_fetch_add_explicit(&stack_failed, 1, memory_order_relaxed);
-}
-
-/* Calls its own CPU and waits, to the bound; there it looks what is left. */
-static void
-stack_hard(void *arg1, void *arg2)
-{
-	uintptr_t levels = (uintptr_t)arg1;
-
-	stack_check(calls_context_is(XC_LEVEL_HARD));
-	if (levels > 1)
-		stack_check(xc_wait(xc_unicast(
-				XC_HARD, stack_hard, (void *)(levels - 1), arg2, curcpu())) == 0);
-	else
-		atomic_store_explicit(&stack_left, (uintptr_t)&levels - (uintptr_t)curlwp->l_stack,
-		    memory_order_release);
-}
-
-/* A soft interrupt of each level interrupts the one below. */
-static void
-stack_soft(void *arg1, void *arg2)
-{
-	enum xc_level level = (enum xc_level)(uintptr_t)arg1;
-	bool last = level + 1 == XC_LEVEL_HARD;
-
-	stack_check(calls_context_is(level));
-	stack_check(!XC_ISERR(xc_unicast(calls_flags(level + 1), last ? stack_hard : stack_soft,
-	    (void *)(uintptr_t)(last ? XC_DEPTH_MAX : level + 1), arg2, curcpu())));
-}
-
-static void
-stack_low(void *arg1, void *arg2)
-{
-	uintptr_t levels = (uintptr_t)arg1;
-
-	stack_check(calls_context_is(XC_LEVEL_LOW));
-	if (levels > 1)
-		stack_check(
-		    xc_wait(xc_unicast(0, stack_low, (void *)(levels - 1), arg2, curcpu())) == 0);
-	else
-		stack_check(!XC_ISERR(xc_unicast(calls_flags(XC_LEVEL_SOFTCLOCK), stack_soft,
-		    (void *)(uintptr_t)XC_LEVEL_SOFTCLOCK, arg2, curcpu())));
-}
-
-/* Functions of every level on top of each other, as deep as they may. */
-TEST_CASE(xcall_promises, the_deepest_nesting_fits_a_stack)
-{
-	atomic_store_explicit(&stack_left, 0, memory_order_relaxed);
-	atomic_store_explicit(&stack_failed, 0, memory_order_relaxed);
-	T_ASSERT_EQ(
-	    xc_wait(xc_unicast(0, stack_low, (void *)(uintptr_t)XC_DEPTH_MAX, NULL, others_last())),
-	    0);
-	T_ASSERT_EQ(atomic_load_explicit(&stack_failed, memory_order_relaxed), 0);
-	T_ASSERT(atomic_load_explicit(&stack_left, memory_order_acquire) >= STACK_LEFT_BYTES);
 }

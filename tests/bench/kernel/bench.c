@@ -9,16 +9,19 @@
 
 #include "kernel/clock.h"
 #include "kernel/intr.h"
+#include "kernel/kmem.h"
 #include "kernel/kthread.h"
+#include "kernel/param.h"
 #include "kernel/printf.h"
 #include "kernel/string.h"
 #include "tests/kernel/crew.h"
+#include "xcall/xc_call.h"
 #include "xcall/xc_status.h"
 
 /* Between two samples, at least: time to halt again, or to be back in the loop. */
 #define BENCH_GAP_CYCLES 500u
 #define BENCH_GAP_TURNS 4u
-/* Before a row: what the one before left to do is done by then. */
+/* Before a row where nobody spins: what the one before left to do is done by then. */
 #define BENCH_SETTLE_NS 50000000ull
 /* A tenth of the samples more, which do not count. */
 #define BENCH_WARM_SHARE 10u
@@ -49,12 +52,22 @@ bench_gap(void)
 		machine_pause();
 }
 
+/* Spins: in the exact mode a sleep is as long as all that spinners do meanwhile. */
+void
+bench_await(_Atomic uint64_t *counter, uint64_t value)
+{
+	/* Acquire: pairs with the release of whoever counts. */
+	while (atomic_load_explicit(counter, memory_order_acquire) < value)
+		machine_pause();
+}
+
 /* --- load ------------------------------------------------------------------------------------- */
 
 static void
 bench_spin(void *arg __attribute__((unused)))
 {
-	atomic_fetch_add_explicit(&bench_spinning, 1, memory_order_relaxed);
+	/* Release: pairs with bench_await(). */
+	atomic_fetch_add_explicit(&bench_spinning, 1, memory_order_release);
 	while (!atomic_load_explicit(&bench_stop, memory_order_relaxed))
 		machine_pause();
 }
@@ -78,9 +91,9 @@ bench_load_start(enum bench_load load, struct crew_job *jobs)
 			spinners++;
 		}
 	}
-	while (atomic_load_explicit(&bench_spinning, memory_order_relaxed) < spinners)
-		kthread_sleep_ns(1000000);
-	kthread_sleep_ns(BENCH_SETTLE_NS);
+	bench_await(&bench_spinning, spinners);
+	if (spinners == 0)
+		kthread_sleep_ns(BENCH_SETTLE_NS);
 }
 
 static void
@@ -179,17 +192,30 @@ bench_chosen(const char *list, const char *name)
 	return false;
 }
 
-bool
-bench_run(const char *list, unsigned samples)
+/* What the runner on the host must know to read the rows, and what no row can show. */
+static void
+bench_print_machine(unsigned samples, const struct bench_costs *costs)
 {
-	struct crew_job *jobs = crew_alloc(ncpu, sizeof(*jobs));
-	uint64_t *room = crew_alloc(samples, sizeof(*room));
+	printf(
+	    "BENCH {\"machine\": true, \"cpus\": %u, \"cycles_hz\": %lu, \"samples\": %u, "
+	    "\"start_ns\": %lu, \"xcall_pages\": %zu, \"stack_bytes\": %u, \"pages_total\": %zu, "
+	    "\"pages_free\": %zu, \"call_bytes\": %zu}\n",
+	    ncpu, clock_hz(), samples, costs->start_ns, costs->xcall_pages, KSTACK_BYTES,
+	    kmem_pages_total(), kmem_pages_free(), sizeof(struct xc_call));
+}
+
+bool
+bench_run(const char *list, unsigned samples, const struct bench_costs *costs)
+{
+	struct crew_job *jobs;
+	uint64_t *room;
 	unsigned found = 0;
 
+	bench_print_machine(samples, costs);
+	jobs = crew_alloc(ncpu, sizeof(*jobs));
+	room = crew_alloc(samples, sizeof(*room));
 	/* No reports, which would be what is measured. */
 	xc_stall_config(0, 0, false, false);
-	printf("BENCH {\"machine\": true, \"cpus\": %u, \"cycles_hz\": %lu, \"samples\": %u}\n",
-	    ncpu, clock_hz(), samples);
 	for (unsigned t = 0; t < BENCH_TABLES; t++) {
 		for (const struct bench_row *row = bench_tables[t]; row->name != NULL; row++) {
 			if (!bench_chosen(list, row->name))

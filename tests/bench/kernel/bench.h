@@ -1,6 +1,6 @@
 /*
- * Benchmarks that run inside the booted kernel: `bench=all`, or `bench=row,row`, on the command line.
- * Each row prints one line, "BENCH {...}", which tests/bench/ reads.
+ * Benchmarks that run inside the booted kernel: `bench=all`, or `bench=row,row`, on the command
+ * line.  Each row prints one line, "BENCH {...}", which tests/bench/ reads.
  *
  * A sample is the difference of two readings of the cycle counter around one operation, which the
  * compiler lays out in place: no call, no loop.  What the readings cost is the row "empty"; it is
@@ -10,13 +10,14 @@
 #define TESTS_BENCH_KERNEL_BENCH_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "kernel/cpu.h"
 #include "tests/bench/kernel/bench_mark.h"
 
-/* What the CPUs other than the measuring one, CPU 0, do: nothing (halted by the idle thread), or spin
- * in a thread: CPU 1 alone, all of them. */
+/* What the CPUs other than the measuring one, CPU 0, do: nothing (halted by the idle thread), or
+ * spin in a thread: CPU 1 alone, all of them. */
 enum bench_load { BENCH_IDLE, BENCH_BUSY, BENCH_ALL_BUSY };
 
 struct bench_run {
@@ -39,13 +40,22 @@ struct bench_row {
 extern const struct bench_row bench_floor_rows[], bench_hard_rows[], bench_many_rows[],
     bench_thread_rows[], bench_crowd_rows[];
 
-/* Runs the rows of a comma-separated list, or "all"; false when one of them does not exist. */
-bool bench_run(const char *list, unsigned samples);
+/* What bring-up measured: until all CPUs were online, from before the first INIT; what xc_init_cpu()
+ * took of all CPUs, stacks of xcall/N included. */
+struct bench_costs {
+	uint64_t start_ns;
+	size_t xcall_pages;
+};
+
+/* Runs the rows of a comma-separated list, or "all"; false when none of them exists. */
+bool bench_run(const char *list, unsigned samples, const struct bench_costs *);
 
 /* The CPU that is called. */
 #define bench_target() cpu_lookup(1)
 /* Lets the others come to rest between two samples. */
 void bench_gap(void);
+/* Waits for it. */
+void bench_await(_Atomic uint64_t *counter, uint64_t value);
 /* Called function. */
 void bench_nop(void *, void *);
 

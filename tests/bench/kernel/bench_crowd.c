@@ -12,7 +12,6 @@
 #include "xcall/xc_call.h"
 #include "xcall/xcall.h"
 
-#define BENCH_SENDERS 4u
 #define BENCH_STORM 8u
 #define BENCH_DEPTH_MAX 16u
 /* All to all: calls of all CPUs together, and of each at least. */
@@ -88,7 +87,7 @@ bench_crowd_run(struct bench_run *run)
 	crew_free(crowd->ended, crowd->senders, sizeof(*crowd->ended));
 }
 
-/* --- every CPU calls all others in turn, and waits each time ----------------------------------- */
+/* --- every CPU calls all others in turn, and waits each time ---------------------------------- */
 
 static void
 bench_crowd_all(const struct bench_crowd *crowd, unsigned cpu)
@@ -114,7 +113,7 @@ bench_crowd_all_run(struct bench_run *run)
 	bench_crowd_run(run);
 }
 
-/* --- four senders, each with a target of its own, low priority ---------------------------------- */
+/* --- senders with a target of its own each -------------------------------- */
 
 static void
 bench_crowd_low(const struct bench_crowd *crowd, unsigned cpu)
@@ -135,27 +134,57 @@ bench_crowd_seed(const struct bench_crowd *crowd, unsigned cpu)
 }
 
 static void
-bench_crowd_low_run(struct bench_run *run)
+bench_crowd_hard(const struct bench_crowd *crowd, unsigned cpu)
+{
+	struct cpu_info *to = cpu_lookup(cpu + crowd->senders);
+
+	for (unsigned n = 0; n < crowd->calls; n++)
+		xc_wait(xc_unicast(XC_HARD, bench_nop, NULL, NULL, to));
+}
+
+static void
+bench_crowd_pairs(
+    struct bench_run *run, unsigned senders, void (*send)(const struct bench_crowd *, unsigned cpu))
 {
 	bench_crowd = (struct bench_crowd){
-		.senders = BENCH_SENDERS, .calls = run->samples, .send = bench_crowd_low
+		.senders = senders, .calls = run->samples, .send = send
 	};
 	bench_crowd_run(run);
 }
 
 /* Admitting on done: the choice of 2016, the one that is right. */
 static void
-bench_crowd_seed_run(struct bench_run *run)
+bench_crowd_seed_pairs(struct bench_run *run, unsigned senders)
 {
-	bench_crowd = (struct bench_crowd){
-		.senders = BENCH_SENDERS, .calls = run->samples, .send = bench_crowd_seed
-	};
 	twin_start(true);
-	bench_crowd_run(run);
+	bench_crowd_pairs(run, senders, bench_crowd_seed);
 	twin_stop();
 }
 
-/* --- eight senders, one target ------------------------------------------------------------------ */
+#define BENCH_PAIRS(n_) \
+	static void bench_crowd_hard_##n_(struct bench_run *run) \
+	{ \
+		bench_crowd_pairs(run, n_, bench_crowd_hard); \
+	} \
+	static void bench_crowd_low_##n_(struct bench_run *run) \
+	{ \
+		bench_crowd_pairs(run, n_, bench_crowd_low); \
+	} \
+	static void bench_crowd_seed_##n_(struct bench_run *run) \
+	{ \
+		bench_crowd_seed_pairs(run, n_); \
+	}
+BENCH_PAIRS(1)
+BENCH_PAIRS(4)
+BENCH_PAIRS(16)
+#define BENCH_PAIRS_ROWS(n_) \
+	{ "hard_senders_" #n_, BENCH_IDLE, 2 * (n_), 1, bench_crowd_hard_##n_ }, \
+	    { "low_senders_" #n_, BENCH_IDLE, 2 * (n_), 1, bench_crowd_low_##n_ }, \
+	{ \
+		"seed_senders_" #n_, BENCH_IDLE, 2 * (n_), 1, bench_crowd_seed_##n_ \
+	}
+
+/* --- eight senders, one target ---------------------------------------------------------------- */
 
 static void
 bench_crowd_storm(const struct bench_crowd *crowd, unsigned cpu)
@@ -201,8 +230,9 @@ bench_crowd_storm_10_run(struct bench_run *run)
 
 const struct bench_row bench_crowd_rows[] = {
 	{ "all_to_all", BENCH_IDLE, 2, 1, bench_crowd_all_run },
-	{ "low_senders_4", BENCH_IDLE, 8, 1, bench_crowd_low_run },
-	{ "seed_senders_4", BENCH_IDLE, 8, 1, bench_crowd_seed_run },
+	BENCH_PAIRS_ROWS(1),
+	BENCH_PAIRS_ROWS(4),
+	BENCH_PAIRS_ROWS(16),
 	{ "storm_8", BENCH_IDLE, 9, 1, bench_crowd_storm_1_run },
 	{ "storm_8_deep", BENCH_IDLE, 9, 1, bench_crowd_storm_10_run },
 	{ .name = NULL },

@@ -3,13 +3,13 @@
  * between CPUs, with no kernel in its way.
  *
  * The floor: the sender writes the command register; the target's handler, behind a stub that saves
- * what a C function may change, stores a flag and ends the interrupt; the sender sees the flag.  The
- * target's thread halts or spins by itself, so that no idle loop and no scheduler is part of it.
+ * what a C function may change, stores a flag and ends the interrupt; the sender sees the flag.
+ * The target's thread halts or spins by itself, so that no idle loop and no scheduler is part of
+ * it.
  */
 #include <stdatomic.h>
 #include <stddef.h>
 
-#include "kernel/kthread.h"
 #include "kernel/machine.h"
 #include "kernel/panic.h"
 #include "kernel/x86/apic.h"
@@ -33,6 +33,7 @@ void bench_floor_intr(void);
 
 static uintptr_t bench_floor_lapic;
 static uint32_t bench_floor_id;
+static _Atomic uint64_t bench_floor_there;
 static _Atomic bool bench_floor_flag, bench_floor_stop;
 
 void
@@ -62,6 +63,7 @@ bench_floor_reset(void)
 static void
 bench_floor_halt(void *arg __attribute__((unused)))
 {
+	atomic_store_explicit(&bench_floor_there, 1, memory_order_release);
 	while (!atomic_load_explicit(&bench_floor_stop, memory_order_relaxed))
 		bench_mark_halt();
 }
@@ -69,6 +71,7 @@ bench_floor_halt(void *arg __attribute__((unused)))
 static void
 bench_floor_spin(void *arg __attribute__((unused)))
 {
+	atomic_store_explicit(&bench_floor_there, 1, memory_order_release);
 	while (!atomic_load_explicit(&bench_floor_stop, memory_order_relaxed))
 		machine_pause();
 }
@@ -87,8 +90,9 @@ bench_floor(struct bench_run *run, struct cpu_info *ci, void (*rest)(void *))
 	bench_gate(BENCH_FLOOR_VECTOR, (uintptr_t)bench_stub);
 	atomic_store_explicit(&bench_floor_stop, false, memory_order_relaxed);
 	if (rest != NULL) {
+		atomic_store_explicit(&bench_floor_there, 0, memory_order_relaxed);
 		crew_start(&job, ci, PRI_USER, rest, NULL);
-		kthread_sleep_ns(20000000);
+		bench_await(&bench_floor_there, 1);
 	}
 	bench_sample(run, bench_floor_reset, bench_floor_op, bench_nothing);
 	atomic_store_explicit(&bench_floor_stop, true, memory_order_relaxed);

@@ -8,6 +8,7 @@
 #include "kernel/panic.h"
 #include "kernel/param.h"
 #include "tests/bench/kernel/bench.h"
+#include "tests/kernel/crew.h"
 #include "xcall/rendezvous.h"
 #include "xcall/xcall.h"
 
@@ -82,11 +83,41 @@ bench_many_stop_run(struct bench_run *run)
 	bench_sample(run, bench_nothing, bench_many_stop, bench_nothing);
 }
 
+/* Begins of one broadcast: the last less the first. */
+static void
+bench_many_stamp(void *arg, void *unused __attribute__((unused)))
+{
+	uint64_t *begun = arg;
+
+	begun[curcpu()->ci_index] = machine_cycles();
+}
+
+static void
+bench_many_skew_run(struct bench_run *run)
+{
+	uint64_t *begun = crew_alloc(ncpu, sizeof(*begun));
+
+	run->warm = 0;
+	for (unsigned i = 0; i < run->samples; i++) {
+		uint64_t first = UINT64_MAX, last = 0;
+
+		bench_gap();
+		xc_wait(xc_broadcast(XC_HARD, bench_many_stamp, begun, NULL));
+		for (unsigned cpu = 0; cpu < ncpu; cpu++) {
+			first = begun[cpu] < first ? begun[cpu] : first;
+			last = begun[cpu] > last ? begun[cpu] : last;
+		}
+		run->sample[i] = last - first;
+	}
+	crew_free(begun, ncpu, sizeof(*begun));
+}
+
 const struct bench_row bench_many_rows[] = {
 	{ "broadcast_busy", BENCH_ALL_BUSY, 2, 1, bench_many_call_run },
 	{ "broadcast_idle", BENCH_IDLE, 2, 1, bench_many_call_run },
 	{ "broadcast_all", BENCH_IDLE, 2, 1, bench_many_call_all_run },
-	{ "post_broadcast", BENCH_ALL_BUSY, 2, 1, bench_many_post_run },
+	{ "post_broadcast", BENCH_IDLE, 2, 1, bench_many_post_run },
+	{ "skew", BENCH_IDLE, 2, 1, bench_many_skew_run },
 	{ "timers", BENCH_IDLE, 2, 10, bench_many_timers_run },
 	{ "low_all", BENCH_IDLE, 2, 10, bench_many_low_run },
 	{ "stop_machine", BENCH_IDLE, 2, 10, bench_many_stop_run },

@@ -72,6 +72,7 @@ static uint64_t engine_idle_ns, engine_patience = ENGINE_PATIENCE_NS;
 static unsigned engine_quiet; /* points since the last write */
 uint64_t engine_steps;
 bool sim_fine;
+unsigned sim_passed;
 
 unsigned
 engine_cpu(void)
@@ -180,6 +181,7 @@ engine_point(enum sim_kind kind, unsigned site)
 {
 	struct engine_cpu *ec = &engine_all[engine_self];
 
+	sim_passed = 0;
 	engine_now += engine_step_ns;
 	if (kind == SIM_STORE || kind == SIM_MODIFIED || kind == SIM_COMPARED)
 		engine_quiet = 0;
@@ -200,6 +202,7 @@ void
 sim_before(const struct sim_site *site, const volatile void *object)
 {
 	if (!engine_active) {
+		sim_passed = 0;
 		engine_now += engine_step_ns;
 		engine_expire();
 		return;

@@ -3,6 +3,7 @@
  */
 #include <stddef.h>
 
+#include "kernel/clock.h"
 #include "kernel/cpu.h"
 #include "kernel/errno.h"
 #include "kernel/kthread.h"
@@ -160,6 +161,7 @@ gather_ipi(unsigned variant)
 
 struct gather_phases {
 	unsigned members;
+	uint64_t opened;   /* when the first phase began */
 	unsigned ended[3]; /* by phase */
 	uint32_t in;       /* CPUs that have begun any */
 };
@@ -180,6 +182,8 @@ gather_phase(struct gather_phases *g, unsigned phase)
 		    "rendezvous: CPU %u is in a phase while another member is in the middle of a function",
 		    curcpu()->ci_index);
 	g->in |= UINT32_C(1) << curcpu()->ci_index;
+	if (g->opened == 0)
+		g->opened = clock_ns();
 	ledger_work(scenario_below(8));
 	g->ended[phase]++;
 	engine_progress();
@@ -216,13 +220,15 @@ gather_busy_function(struct ledger_call *call)
 static void
 gather_caller(struct actor *actor)
 {
-	static const unsigned timeouts[] = { 1000, 10000, 100000, 1000000 };
+	unsigned usual = 0;
 
 	(void)actor;
-	for (unsigned i = 0; i < 3; i++) {
-		uint64_t timeout = scenario_below(2) == 0
-		    ? 1 + scenario_below(timeouts[scenario_below(4)])
+	for (unsigned i = 0; i < 5; i++) {
+		/* Many end when all have just come, or are about to. */
+		uint64_t timeout = usual != 0 && scenario_below(2) == 0
+		    ? 1 + scenario_below(2 * usual)
 		    : 0;
+		uint64_t start = clock_ns();
 		struct gather_phases g = { .members = ncpu };
 		struct cpuset set;
 		int error;
@@ -235,6 +241,8 @@ gather_caller(struct actor *actor)
 			sim_result->near[SIM_NEAR_TIMEOUT]++;
 		else if (error != 0)
 			sim_fail("xc_rendezvous: error %d", error);
+		else
+			usual = (unsigned)(g.opened - start) % 1000000000u;
 		for (unsigned phase = 0; phase < 3; phase++)
 			if (g.ended[phase] != (error == 0 ? ncpu : 0))
 				sim_fail(

@@ -26,14 +26,12 @@
 #include "tests/host/sim/sim.h"
 #include "tests/host/sim/trace.h"
 
-/* Steps of a run, unless told: most need a hundredth. */
-#define MAIN_STEPS 1000000u
 /* A run that takes longer than this, in seconds of the host, is in a loop without a scheduling
  * point. */
 #define MAIN_SECONDS 60u
 #define MAIN_TRACE 60u
 
-struct sim_setting sim = { .max_steps = MAIN_STEPS, .trace = MAIN_TRACE, .depth = 2 };
+struct sim_setting sim = { .max_steps = SIM_STEPS, .trace = MAIN_TRACE, .depth = 2 };
 struct sim_result *sim_result;
 
 static struct {

@@ -93,15 +93,18 @@ many_count(void)
 static void
 many_report(uint64_t seed)
 {
-	printf("seed %lu, %u CPUs, scenario %s%s%s, strategy %s, step %lu: FAILED: %s\n", seed,
-	    sim.cpus, sim_result->scenario, sim_result->detail != NULL ? " " : "",
+	printf(
+	    "seed %lu, %u CPUs, scenario %s%s%s, strategy %s: FAILED after %lu steps in %lu schedules: %s\n",
+	    seed, sim.cpus, sim_result->scenario, sim_result->detail != NULL ? " " : "",
 	    sim_result->detail != NULL ? sim_result->detail : "", sim_result->strategy,
-	    sim_result->steps, sim_result->why);
+	    sim_result->steps, sim_result->schedules, sim_result->why);
 	printf("see it again: make sim SEED=%lu CPUS=%u", seed, sim.cpus);
 	if (sim.scenario != NULL)
 		printf(" SCENARIO=%s", sim.scenario);
 	if (sim.strategy != NULL)
 		printf(" STRATEGY=%s", sim.strategy);
+	if (sim.max_steps != SIM_STEPS)
+		printf(" STEPS=%lu", sim.max_steps);
 	printf("\n");
 	fflush(stdout);
 }

@@ -42,7 +42,7 @@ static const struct mix_profile mix_profiles[MIX_PROFILES] = {
 	[MIX_CANCEL] = { .low = 2, .soft = 1, .hard = 2, .nmi = 1, .sets = 30, .cancel = 60 },
 	[MIX_TIMED] = { .low = 2, .soft = 1, .hard = 2, .nmi = 1, .timed = 60, .cancel = 20 },
 	[MIX_NESTED] = { .low = 3, .soft = 1, .hard = 2, .nested = 70 },
-	[MIX_LAZY] = { .low = 1, .soft = 1, .hard = 1, .lazy = 50, .sets = 20 },
+	[MIX_LAZY] = { .low = 1, .soft = 1, .hard = 2, .lazy = 50, .intr_off = 20, .sets = 20 },
 	[MIX_ALL] = { .low = 2,
 	    .soft = 2,
 	    .hard = 2,

@@ -36,6 +36,9 @@ void sim_before(const struct sim_site *, const volatile void *object);
 void sim_after(const struct sim_site *);
 /* Whether every operation of layer 1 is a point in this run. */
 extern bool sim_fine;
+/* Operations of layer 1 since the last point; so many are one: a loop that only reads has points. */
+extern unsigned sim_passed;
+#define SIM_PASSED 200u
 /* Whether a weak compare-and-exchange fails although it need not. */
 bool sim_spurious(void);
 
@@ -45,7 +48,7 @@ bool sim_spurious(void);
 	    aligned(16))) = { .file = __FILE__, .line = __LINE__, .kind = (kind_) }
 #define SIM_BEFORE(kind_, object) \
 	SIM_SITE(kind_); \
-	if (SIM_LAYER == 2 || (kind_) >= SIM_MODIFIED || sim_fine) \
+	if (SIM_LAYER == 2 || (kind_) >= SIM_MODIFIED || sim_fine || ++sim_passed == SIM_PASSED) \
 	sim_before(&sim_site, object)
 #define SIM_AFTER(kind_) \
 	if (SIM_LAYER == 2) \

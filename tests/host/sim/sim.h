@@ -29,8 +29,10 @@ enum sim_near {
 
 #define SIM_CPUS 20
 #define SIM_TEXT_BYTES 512
+/* Steps of a run, unless told: most need a hundredth. */
+#define SIM_STEPS 1000000u
 /* Programs of a seed's scenario, each with a schedule of its own. */
-#define SIM_RUNS 4u
+#define SIM_RUNS 8u
 
 /* What a run leaves behind, in memory that the processes share. */
 struct sim_result {

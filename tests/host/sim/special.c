@@ -326,7 +326,7 @@ special_sleep_actor(struct actor *actor)
 		enum ledger_way way = scenario_below(2) != 0 ? LEDGER_DESCRIPTOR : LEDGER_UNICAST;
 
 		call->action = special_spin;
-		call->tag = 30 + scenario_below(150);
+		call->tag = scenario_below(120);
 		call->descriptor = &descriptor[actor->number];
 		if (ledger_post(
 			call, way, scenario_below(2) != 0 ? 0 : XC_HIGHPRI, special_cpu(ncpu - 1)))

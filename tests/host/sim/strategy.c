@@ -28,6 +28,8 @@
 #include "tests/host/sim/trace.h"
 
 #define STRATEGY_CHANGES 6
+/* More are not told apart. */
+#define STRATEGY_SITES 1024u
 /* Until the target spins or idles. */
 #define STRATEGY_HOLD_LONG 1000000u
 
@@ -44,12 +46,13 @@ static unsigned strategy_changes;
 static unsigned strategy_places, strategy_residue; /* place: the sites with that residue */
 static unsigned strategy_odds,
     strategy_stall;              /* place: stop once in so many visits, for so many steps */
-static unsigned strategy_stalls; /* place: so often */
-static uint64_t strategy_stalled[SIM_CPUS]; /* place: until that step */
-static unsigned strategy_holds;             /* how interrupts are kept back: 0 never, to 3 */
-static bool strategy_weak;                  /* weak operations fail for no reason */
-static unsigned strategy_left;              /* all: deviations to go */
-static bool strategy_open;                  /* all: and now is the time */
+static unsigned strategy_stalls; /* place: so often at each of them */
+static uint8_t strategy_used[STRATEGY_SITES]; /* place: so often it did */
+static uint64_t strategy_stalled[SIM_CPUS];   /* place: until that step */
+static unsigned strategy_holds;               /* how interrupts are kept back: 0 never, to 3 */
+static bool strategy_weak;                    /* weak operations fail for no reason */
+static unsigned strategy_left;                /* all: deviations to go */
+static bool strategy_open;                    /* all: and now is the time */
 
 /* Sebastiano Vigna's splitmix64: any state will do. */
 uint64_t
@@ -72,7 +75,10 @@ strategy_name(unsigned number)
 static void
 strategy_draw_kind(const char *name)
 {
-	strategy_kind = (enum strategy_kind)sim_below(&strategy_state, STRATEGY_ALL);
+	static const enum strategy_kind kinds[] = { STRATEGY_WALK, STRATEGY_PCT, STRATEGY_PLACE,
+		STRATEGY_PLACE };
+
+	strategy_kind = kinds[sim_below(&strategy_state, 4)];
 	for (unsigned i = 0; name != NULL && strategy_name(i) != NULL; i++)
 		if (strcmp(name, strategy_name(i)) == 0)
 			strategy_kind = (enum strategy_kind)i;
@@ -93,6 +99,7 @@ void
 strategy_init(uint64_t seed, const char *name, unsigned ncpus)
 {
 	static const unsigned shifts[] = { 0, 1, 2, 3, 4, 5, 6, 8 };
+	static const unsigned stalls[] = { 30, 240, 1920, 7680 };
 
 	strategy_state = seed * 2 + 1;
 	strategy_draw_kind(name);
@@ -104,9 +111,8 @@ strategy_init(uint64_t seed, const char *name, unsigned ncpus)
 	strategy_places = 8u << sim_below(&strategy_state, 3);
 	strategy_residue = sim_below(&strategy_state, strategy_places);
 	strategy_odds = 1 + sim_below(&strategy_state, 4);
-	strategy_stall = 30u << 3 * sim_below(&strategy_state, 4);
-	/* The longest, which mostly is until all others idle or spin, only a few times. */
-	strategy_stalls = 1 + sim_below(&strategy_state, strategy_stall > 10000 ? 5 : 40);
+	strategy_stall = stalls[sim_below(&strategy_state, 4)];
+	strategy_stalls = 1 + sim_below(&strategy_state, 8);
 	strategy_holds = sim_below(&strategy_state, 4);
 	strategy_weak = sim_below(&strategy_state, 4) == 0;
 	strategy_left = sim.depth;
@@ -242,10 +248,10 @@ strategy_next_place(unsigned self, uint32_t mask, enum sim_kind kind, unsigned s
 {
 	if (kind == SIM_PAUSE)
 		strategy_priority[self] = --strategy_worst;
-	else if (strategy_stalls != 0 && kind != SIM_IDLE &&
-	    site % strategy_places == strategy_residue && trace_site_of_xcall(site) &&
+	else if (kind != SIM_IDLE && site % strategy_places == strategy_residue &&
+	    trace_site_of_xcall(site) && strategy_used[site % STRATEGY_SITES] < strategy_stalls &&
 	    sim_below(&strategy_state, strategy_odds) == 0) {
-		strategy_stalls--;
+		strategy_used[site % STRATEGY_SITES]++;
 		strategy_stalled[self] = engine_steps + sim_below(&strategy_state, strategy_stall);
 	}
 	/* Lest the one demoted last waits until all others are through. */

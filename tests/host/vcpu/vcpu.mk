@@ -87,10 +87,13 @@ VCPU_TEST = all
 # Under ThreadSanitizer: every number by one compiler, 4 and 8 by both.
 VCPU_CPUS_gcc = 1,2,4,8
 VCPU_CPUS_clang = 3,4,8
+# On 17 the targets of a call are in two groups.
+VCPU_WIDE = xcall_wait,xcall_levels,xcall_cancel,xcall_promises
 
 .PHONY: tsan host-xcall
 tsan: $(VCPU_DIR)/tsan-gcc/xcall-host $(VCPU_DIR)/tsan-clang/xcall-host ## xcall and the kernel on POSIX threads under ThreadSanitizer
 	@$(VCPU_RUN) --test $(VCPU_TEST) tsan-gcc=$(VCPU_CPUS_gcc) tsan-clang=$(VCPU_CPUS_clang)
+	@$(if $(filter all,$(VCPU_TEST)),$(VCPU_RUN) --test $(VCPU_WIDE) tsan-gcc=17 tsan-clang=17)
 	@$(VCPU_RUN) --races tsan-gcc tsan-clang
 
 host-xcall: $(VCPU_DIR)/asan-gcc/xcall-host ## the same under AddressSanitizer and UBSan, and every misuse

@@ -1,0 +1,21 @@
+# The benchmarks (README.md).  Included by the top makefile.
+
+BENCH = $(PYTHON) tests/bench/bench.py --build $(BUILD)
+
+# One row, or several; where the instructions of one go.
+ROWS = all
+ROW = unicast_busy
+SAMPLES = 1000
+
+.PHONY: bench-gate bench-row bench-insns
+
+## Measure (CPUS=n ROWS=row,row ROW=row SAMPLES=n)
+
+bench-gate: all ## instructions of every row and sizes against tests/bench/gate.json (UPDATE=1 writes it)
+	@$(BENCH) gate $(if $(UPDATE),--update)
+
+bench-row: all ## rows of one boot in the exact mode: instructions and multiples of the floor
+	@$(BENCH) run --rows $(ROWS) --cpus $(CPUS) --samples $(SAMPLES)
+
+bench-insns: all ## where the instructions of a row go, by function (LINES=1: each, beside its source)
+	@$(BENCH) insns $(ROW) --cpus $(CPUS) $(if $(LINES),--lines)
