@@ -34,6 +34,8 @@ void machine_idle(void);
 /* --- interrupts between CPUs --- */
 /* Sends `vector` (intr.h) to one running CPU; the handler sees the stores before the call. */
 void machine_send_ipi(struct cpu_info *ci, unsigned vector);
+/* The same of INTR_VECTOR_XCALL.  Interrupts off; not in an NMI. */
+void machine_send_call(struct cpu_info *ci);
 /* Sends an NMI to one CPU, waiting a bounded time for the LAPIC; false when it stayed busy. */
 bool machine_send_nmi(struct cpu_info *ci);
 /* Ends the interrupt in service. */

@@ -69,9 +69,11 @@ xc_cpu_targets(struct cpuset *targets, const struct cpuset *among)
 }
 
 static void
-xc_cpu_enter(unsigned index)
+xc_cpu_enter(struct xc_cpu *xc)
 {
-	/* Release: pairs with xc_post_target() and xc_cpu_targets(). */
+	unsigned index = xc->x_ci->ci_index;
+
+	/* Release: pairs with xc_is_target() and xc_cpu_targets(). */
 	atomic_fetch_or_explicit(
 	    &xc_targets.t_set[index / 64], UINT64_C(1) << index % 64, memory_order_release);
 	atomic_fetch_add_explicit(&xc_targets.t_count, 1, memory_order_relaxed);
@@ -110,7 +112,7 @@ xc_init_cpu(struct cpu_info *ci)
 	ci->ci_xcall = xc;
 	/* Release: pairs with xc_cpu_lookup(). */
 	atomic_store_explicit(&xc_cpu_table[ci->ci_index], xc, memory_order_release);
-	xc_cpu_enter(ci->ci_index);
+	xc_cpu_enter(xc);
 }
 
 void
@@ -127,7 +129,7 @@ xc_cpu_online(struct cpu_info *ci)
 	atomic_store_explicit(&xc->x_notify, 0, memory_order_relaxed);
 	atomic_store_explicit(&xc->x_nmi, 0, memory_order_relaxed);
 	xc_rendezvous_begin();
-	xc_cpu_enter(ci->ci_index);
+	xc_cpu_enter(xc);
 	xc_rendezvous_end();
 }
 

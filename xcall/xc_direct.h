@@ -12,10 +12,6 @@
 struct xc_cpu;
 
 void xc_direct_init_cpu(struct xc_cpu *);
-/* Posts the call; 0: it must go the long way.  Any context. */
-uint64_t xc_direct_post(xcfunc_t, void *arg1, void *arg2, struct cpu_info *);
-/* Runs on this CPU, now, what it posts to itself; false: it must go the long way.  Any context. */
-bool xc_direct_self(xcfunc_t, void *arg1, void *arg2);
 /* Serves the direct slot, the only thing that was announced.  Interrupt context. */
 void xc_direct_serve(struct xc_cpu *);
 /* Begins the call in the direct slot, of that sender or (CPUSET_END) of any; false: there is none.

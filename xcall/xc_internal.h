@@ -70,7 +70,9 @@ struct xc_cpu {
 	_Atomic uint32_t x_lazy;                                              /* a */
 	_Atomic uint32_t x_nmi;                                               /* a */
 	_Atomic uint32_t x_stop;                                              /* a: xc_stop.c */
-	_Atomic uint32_t x_direct; /* a: its direct slot is taken */
+	_Atomic uint32_t x_direct;     /* a: its direct slot is taken */
+	uint64_t x_direct_word;        /* c: the group word there, but for the generation */
+	struct xc_slot *x_direct_slot; /* c: that slot */
 	struct xc_inbox x_inbox[XC_LEVELS];
 	struct xc_stack x_stack[XC_LEVELS];
 	_Atomic(lwp_t *) x_thread; /* a: xcall/N, once it runs */
@@ -97,7 +99,7 @@ xc_cpu_lookup(unsigned index)
 static inline struct xc_cpu *
 xc_self(void)
 {
-	return xc_cpu_lookup(curcpu()->ci_index);
+	return atomic_load_explicit(&xc_cpu_table[curcpu()->ci_index], memory_order_acquire);
 }
 
 /* Which CPUs calls can be posted to, and how many (xc_cpu.c). */
@@ -105,15 +107,20 @@ extern struct xc_targets {
 	_Atomic uint64_t t_set[CPUSET_WORDS]; /* a */
 	_Atomic unsigned t_count;             /* a */
 } xc_targets;
-/* The state of a CPU that calls can be posted to, or NULL.  Interrupts off until the post is over. */
+/* Whether calls can be posted to it.  Interrupts off until the post is over. */
+static inline bool
+xc_is_target(unsigned cpu)
+{
+	/* Acquire: pairs with xc_cpu_enter(). */
+	return (atomic_load_explicit(&xc_targets.t_set[cpu / 64], memory_order_acquire) >> cpu % 64 &
+		   1) != 0;
+}
+
+/* The state of such a CPU, or NULL. */
 static inline struct xc_cpu *
 xc_post_target(const struct cpu_info *ci)
 {
-	/* Acquire: pairs with xc_cpu_enter(). */
-	uint64_t word = atomic_load_explicit(
-	    &xc_targets.t_set[ci->ci_index / 64], memory_order_acquire);
-
-	return (word >> ci->ci_index % 64 & 1) != 0 ? ci->ci_xcall : NULL;
+	return xc_is_target(ci->ci_index) ? xc_cpu_lookup(ci->ci_index) : NULL;
 }
 
 /* The targets among those; NULL: all.  In a post. */

@@ -90,16 +90,23 @@ xc_intr_take(struct xc_cpu *xc)
 	return atomic_exchange_explicit(&xc->x_notify, 0, memory_order_acquire);
 }
 
-/* The end of every interrupt: what was posted lazily. */
+/* What was posted lazily. */
+static inline void
+xc_intr_look_lazy(struct xc_cpu *xc)
+{
+	/* Acquire: pairs with xc_intr_notify_lazy(). */
+	if (atomic_load_explicit(&xc->x_lazy, memory_order_relaxed) != 0)
+		xc_intr_serve(xc, atomic_exchange_explicit(&xc->x_lazy, 0, memory_order_acquire));
+}
+
+/* The end of every other interrupt. */
 static void
 xc_intr_exit(void)
 {
 	struct xc_cpu *xc = xc_self();
 
-	if (xc == NULL || atomic_load_explicit(&xc->x_lazy, memory_order_relaxed) == 0)
-		return;
-	/* Acquire: pairs with xc_intr_notify_lazy(). */
-	xc_intr_serve(xc, atomic_exchange_explicit(&xc->x_lazy, 0, memory_order_acquire));
+	if (xc != NULL)
+		xc_intr_look_lazy(xc);
 }
 
 static void
@@ -116,8 +123,7 @@ xc_intr_handler(void *arg __attribute__((unused)), struct trapframe *frame __att
 		xc_direct_serve(xc);
 	else
 		xc_intr_serve(xc, bits);
-	/* The hook at the end of the other interrupts. */
-	xc_intr_exit();
+	xc_intr_look_lazy(xc);
 }
 
 static bool
@@ -170,13 +176,17 @@ xc_intr_notify(struct xc_cpu *self, struct xc_cpu *target, unsigned level, bool 
 void
 xc_intr_resend(struct xc_cpu *target, enum xc_level level)
 {
+	bool intr;
+
 	/* Release, both: as in xc_intr_notify(). */
 	if (level == XC_LEVEL_NMI) {
 		atomic_exchange_explicit(&target->x_nmi, 1, memory_order_acq_rel);
 		xcp_send_nmi(target->x_ci);
 	} else {
+		intr = machine_intr_disable();
 		atomic_fetch_or_explicit(&target->x_notify, XC_BIT(level), memory_order_acq_rel);
 		xcp_send_call(target->x_ci);
+		machine_intr_restore(intr);
 	}
 }
 

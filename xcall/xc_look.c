@@ -122,7 +122,7 @@ xc_look_live(const struct xc_cpu *sender)
 	CPU_INFO_FOREACH(ci) {
 		xc = xc_cpu_lookup(ci->ci_index);
 		if (xc != NULL && xc_direct_live(xc) &&
-		    xc_slot_sender(xc, &xc->x_slot[XC_DIRECT]) == sender->x_ci->ci_index)
+		    xc_slot_sender(xc, xc->x_direct_slot) == sender->x_ci->ci_index)
 			n++;
 	}
 	return n;

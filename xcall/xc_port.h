@@ -83,11 +83,11 @@ xcp_unsleepable(void)
 
 #define xcp_pause() machine_pause()
 
-/* Any context but NMI; the stores before are visible to the handler. */
+/* Interrupts off, not in an NMI; the stores before are visible to the handler. */
 static inline void
 xcp_send_call(struct cpu_info *ci)
 {
-	machine_send_ipi(ci, INTR_VECTOR_XCALL);
+	machine_send_call(ci);
 }
 
 /* One that cannot be sent is not lost: its word is set, a stall's report sends it again. */

@@ -9,6 +9,8 @@
 
 struct xc_cpu;
 
+/* xc_unicast() by way of the slots. */
+uint64_t xc_unicast_slot(unsigned flags, xcfunc_t, void *arg1, void *arg2, struct cpu_info *);
 /* The level that the flags name; panics when they contradict each other. */
 enum xc_level xc_post_level(const char *who, unsigned flags);
 /* Panics for what no post may be. */

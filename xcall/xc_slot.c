@@ -366,7 +366,7 @@ xc_slot_retire(struct xc_cpu *xc, struct xc_slot *slot)
 	state &= ~(uint64_t)XC_STATE_LIVE;
 	if (xc_slot_was_cancelled(xc, slot))
 		state |= XC_STATE_CANCELLED;
-	if (slot == &xc->x_slot[XC_DIRECT])
+	if (slot == xc->x_direct_slot)
 		atomic_store_explicit(&slot->s_groups, 1, memory_order_relaxed);
 	else
 		/* Release: pairs with xc_drain_slots(), which passes over what is not live. */
@@ -377,7 +377,7 @@ xc_slot_retire(struct xc_cpu *xc, struct xc_slot *slot)
 	atomic_store_explicit(&slot->s_state, state, memory_order_seq_cst);
 	waited = atomic_load_explicit(&slot->s_waited, memory_order_seq_cst);
 
-	if (slot == &xc->x_slot[XC_DIRECT]) {
+	if (slot == xc->x_direct_slot) {
 		xc_direct_free(xc);
 		return;
 	}
@@ -473,10 +473,12 @@ xc_slot_lookup(uint64_t ticket, struct xc_cpu **owner)
 unsigned
 xc_slot_sender(const struct xc_cpu *owner, const struct xc_slot *slot)
 {
+	const struct xc_cpu *from = NULL;
+
 	/* Relaxed: who looks at a call that may end looks at its state again. */
-	return slot == &owner->x_slot[XC_DIRECT]
-	    ? atomic_load_explicit(&slot->s_from, memory_order_relaxed)
-	    : owner->x_ci->ci_index;
+	if (slot == owner->x_direct_slot)
+		from = atomic_load_explicit(&slot->s_from, memory_order_relaxed);
+	return (from != NULL ? from : owner)->x_ci->ci_index;
 }
 
 uint64_t

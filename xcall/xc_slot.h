@@ -26,19 +26,19 @@ struct xc_board_group {
 #define XC_NO_BOARD 0xffu
 
 struct xc_slot {
-	_Atomic uint64_t s_state;  /* a: xc_ticket.h */
-	_Atomic(xcfunc_t) s_func;  /* a, l */
-	void *s_arg1, *s_arg2;     /* l */
-	_Atomic uint64_t s_order;  /* a, l: place among the posts of its sender */
-	_Atomic uint64_t s_posted; /* a, l: when, in cycles */
-	struct xc_group s_group;   /* the targets, when they are in one group */
-	_Atomic uint16_t s_base;   /* a, l: lowest CPU of s_group */
-	_Atomic uint16_t s_groups; /* a: groups of the board that have not finished */
-	_Atomic uint8_t s_board;   /* a, l: which, or XC_NO_BOARD */
-	_Atomic bool s_lazy;       /* a, l: posted with XC_LAZY */
-	_Atomic bool s_waited;     /* a: somebody sleeps, or did, for its end */
-	_Atomic bool s_cancels;    /* a: somebody cancels, or did */
-	_Atomic uint16_t s_from;   /* a, l: the sender, in a direct slot */
+	_Atomic uint64_t s_state;              /* a: xc_ticket.h */
+	_Atomic(xcfunc_t) s_func;              /* a, l */
+	void *s_arg1, *s_arg2;                 /* l */
+	_Atomic uint64_t s_order;              /* a, l: place among the posts of its sender */
+	_Atomic uint64_t s_posted;             /* a, l: when, in cycles */
+	struct xc_group s_group;               /* the targets, when they are in one group */
+	_Atomic uint16_t s_base;               /* a, l: lowest CPU of s_group */
+	_Atomic uint16_t s_groups;             /* a: groups of the board that have not finished */
+	_Atomic uint8_t s_board;               /* a, l: which, or XC_NO_BOARD */
+	_Atomic bool s_lazy;                   /* a, l: posted with XC_LAZY */
+	_Atomic bool s_waited;                 /* a: somebody sleeps, or did, for its end */
+	_Atomic bool s_cancels;                /* a: somebody cancels, or did */
+	_Atomic(const struct xc_cpu *) s_from; /* a, l: the sender, in a direct slot */
 } __attribute__((aligned(CACHE_LINE_BYTES)));
 
 /* What posts are counted against, so that no class shuts another one out, and how many of each may

@@ -232,11 +232,14 @@ static inline int
 xc_wait_look(uint64_t where)
 {
 	const struct cpu_info *ci = curcpu();
-	struct xc_cpu *owner;
-	const struct xc_slot *slot = xc_slot_lookup(where, &owner);
+	const struct xc_cpu *owner = xc_cpu_lookup(xc_ticket_cpu(where));
 	uint64_t live = xc_state_live(xc_ticket_generation(where), XC_LEVEL_HARD);
+	const struct xc_slot *slot;
 
-	if (slot == NULL || ci->ci_nmi_depth != 0 || ci->ci_spin_depth != 0 ||
+	if (owner == NULL)
+		return EBUSY;
+	slot = &owner->x_slot[xc_ticket_slot(where)];
+	if (ci->ci_nmi_depth != 0 || ci->ci_spin_depth != 0 ||
 	    atomic_load_explicit(&slot->s_lazy, memory_order_relaxed))
 		return EBUSY;
 	for (unsigned i = 0; i < XC_SPINS; i++) {

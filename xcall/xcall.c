@@ -49,7 +49,6 @@
 
 #include <stddef.h>
 
-#include "xcall/xc_direct.h"
 #include "xcall/xc_internal.h"
 #include "xcall/xc_intr.h"
 #include "xcall/xc_post.h"
@@ -315,13 +314,14 @@ xc_post_set(const struct xc_post *post, const struct cpuset *set)
 
 /* --- the calls -------------------------------------------------------------------------------- */
 
-/* By way of the slots. */
-static uint64_t __attribute__((noinline))
+uint64_t
 xc_unicast_slot(unsigned flags, xcfunc_t func, void *arg1, void *arg2, struct cpu_info *ci)
 {
 	struct xc_post post = { flags, xc_post_assert("xc_unicast", flags, func), func, arg1, arg2,
 		xc_self() };
 
+	KASSERTMSG(ci != NULL, "xc_unicast: NULL ci");
+	KASSERTMSG(cpu_lookup(ci->ci_index) == ci, "xc_unicast: foreign ci %p", (void *)ci);
 	KASSERTMSG((flags & XC_NOSELF) == 0, "xc_unicast: XC_NOSELF is for sets of CPUs");
 	if (xc_post_early_p()) {
 		if (ci != curcpu())
@@ -333,25 +333,6 @@ xc_unicast_slot(unsigned flags, xcfunc_t func, void *arg1, void *arg2, struct cp
 	if (post.p_self == NULL)
 		return XC_ERROR(EHOSTDOWN);
 	return xc_post_one(&post, ci);
-}
-
-uint64_t
-xc_unicast(unsigned flags, xcfunc_t func, void *arg1, void *arg2, struct cpu_info *ci)
-{
-	struct cpu_info *here = curcpu();
-	uint64_t ticket;
-
-	KASSERTMSG(ci != NULL, "xc_unicast: NULL ci");
-	KASSERTMSG(cpu_lookup(ci->ci_index) == ci, "xc_unicast: foreign ci %p", (void *)ci);
-	if (flags == XC_HARD && func != NULL && here->ci_nmi_depth == 0) {
-		if (ci == here) {
-			if (xc_direct_self(func, arg1, arg2))
-				return 0;
-		} else if ((ticket = xc_direct_post(func, arg1, arg2, ci)) != 0) {
-			return ticket;
-		}
-	}
-	return xc_unicast_slot(flags, func, arg1, arg2, ci);
 }
 
 static uint64_t

@@ -75,24 +75,16 @@ xapic_send(uint32_t apic_id, enum apic_delivery mode, uint8_t vector)
 	return sent;
 }
 
-/* Most commands are fixed interrupts, which need no wait for their delivery: the next command waits
- * for it, and finds it done. */
+/* No wait for its delivery: the next command waits for that, and finds it done. */
 static bool
 xapic_send_fixed(uint32_t apic_id, uint8_t vector)
 {
-	bool intr, idle;
-
-	if (curcpu()->ci_nmi_depth != 0)
-		return xapic_send(apic_id, APIC_FIXED, vector);
-	intr = machine_intr_disable();
-	idle = xapic_wait_idle();
-	if (idle) {
-		xapic_write(APIC_REG_ICR_HIGH, apic_id << XAPIC_ID_SHIFT);
-		xapic_write(APIC_REG_ICR_LOW,
-		    XAPIC_ICR_ASSERT | APIC_FIXED << APIC_LVT_DELIVERY_SHIFT | vector);
-	}
-	machine_intr_restore(intr);
-	return idle;
+	if ((xapic_read(APIC_REG_ICR_LOW) & XAPIC_ICR_PENDING) != 0 && !xapic_wait_idle())
+		return false;
+	xapic_write(APIC_REG_ICR_HIGH, apic_id << XAPIC_ID_SHIFT);
+	xapic_write(
+	    APIC_REG_ICR_LOW, XAPIC_ICR_ASSERT | APIC_FIXED << APIC_LVT_DELIVERY_SHIFT | vector);
+	return true;
 }
 
 static const struct apic_ops xapic_ops = {

@@ -49,7 +49,8 @@ static __printf(1, 2) void calls_print(const char *format, ...)
 	va_end(ap);
 }
 
-static int calls_show(struct seq_file *m, void *unused)
+static int
+calls_show(struct seq_file *m, void *unused)
 {
 	seq_write(m, calls_text, calls_length);
 	return 0;
@@ -64,40 +65,48 @@ static DECLARE_COMPLETION(calls_ping);
 static DECLARE_COMPLETION(calls_pong);
 static bool calls_stop;
 
-static void calls_nop(void *unused)
+static void
+calls_nop(void *unused)
 {
 }
 
-static int calls_nop_int(void *unused)
+static int
+calls_nop_int(void *unused)
 {
 	return 0;
 }
 
-static void calls_nop_work(struct work_struct *unused)
+static void
+calls_nop_work(struct work_struct *unused)
 {
 }
 
-static void calls_empty(void)
+static void
+calls_empty(void)
 {
 }
 
-static void calls_self(void)
+static void
+calls_self(void)
 {
 	smp_call_function_single(0, calls_nop, NULL, 1);
 }
 
-static void calls_unicast(void)
+static void
+calls_unicast(void)
 {
 	smp_call_function_single(CALLS_TARGET, calls_nop, NULL, 1);
 }
 
-static void calls_post(void)
+static void
+calls_post(void)
 {
 	smp_call_function_single(CALLS_TARGET, calls_nop, NULL, 0);
 }
 
 /* The cheapest vector that Linux has: its handler ends the interrupt and counts. */
-static void calls_vector(void)
+static void
+calls_vector(void)
 {
 	const unsigned int *count = &per_cpu(irq_stat, CALLS_TARGET).kvm_posted_intr_ipis;
 	unsigned int before = READ_ONCE(*count);
@@ -107,37 +116,44 @@ static void calls_vector(void)
 		cpu_relax();
 }
 
-static void calls_broadcast(void)
+static void
+calls_broadcast(void)
 {
 	smp_call_function_many(cpu_online_mask, calls_nop, NULL, true);
 }
 
-static void calls_broadcast_all(void)
+static void
+calls_broadcast_all(void)
 {
 	on_each_cpu(calls_nop, NULL, 1);
 }
 
-static void calls_broadcast_post(void)
+static void
+calls_broadcast_post(void)
 {
 	smp_call_function_many(cpu_online_mask, calls_nop, NULL, false);
 }
 
-static void calls_low(void)
+static void
+calls_low(void)
 {
 	smp_call_on_cpu(CALLS_TARGET, calls_nop_int, NULL, false);
 }
 
-static void calls_low_all(void)
+static void
+calls_low_all(void)
 {
 	calls_schedule_on_each_cpu(calls_nop_work);
 }
 
-static void calls_stop_machine(void)
+static void
+calls_stop_machine(void)
 {
 	stop_machine(calls_nop_int, NULL, cpumask_of(CALLS_TARGET));
 }
 
-static void calls_ping_pong(void)
+static void
+calls_ping_pong(void)
 {
 	complete(&calls_ping);
 	wait_for_completion(&calls_pong);
@@ -147,7 +163,8 @@ static void calls_ping_pong(void)
 
 static atomic_t calls_spinning;
 
-static struct task_struct *calls_thread(int (*func)(void *), void *arg, unsigned int cpu)
+static struct task_struct *
+calls_thread(int (*func)(void *), void *arg, unsigned int cpu)
 {
 	struct task_struct *task = kthread_create_on_cpu(func, arg, cpu, "calls/%u");
 
@@ -155,7 +172,8 @@ static struct task_struct *calls_thread(int (*func)(void *), void *arg, unsigned
 	return task;
 }
 
-static int calls_spin(void *unused)
+static int
+calls_spin(void *unused)
 {
 	atomic_inc(&calls_spinning);
 	while (!READ_ONCE(calls_stop))
@@ -164,7 +182,8 @@ static int calls_spin(void *unused)
 	return 0;
 }
 
-static int calls_answer(void *unused)
+static int
+calls_answer(void *unused)
 {
 	for (;;) {
 		wait_for_completion(&calls_ping);
@@ -174,12 +193,14 @@ static int calls_answer(void *unused)
 	}
 }
 
-static void calls_start_spinners(bool all)
+static void
+calls_start_spinners(bool all)
 {
 	unsigned int cpu;
 	int wanted = 0;
 
-	for_each_online_cpu(cpu) {
+	for_each_online_cpu(cpu)
+	{
 		if (cpu == CALLS_TARGET || (all && cpu != 0)) {
 			wake_up_process(calls_thread(calls_spin, NULL, cpu));
 			wanted++;
@@ -189,7 +210,8 @@ static void calls_start_spinners(bool all)
 		usleep_range(100, 100);
 }
 
-static void calls_stop_spinners(void)
+static void
+calls_stop_spinners(void)
 {
 	while (atomic_read(&calls_spinning) != 0)
 		usleep_range(100, 100);
@@ -231,14 +253,16 @@ static const struct calls_row calls_rows[] = {
 
 static u64 *calls_sample;
 
-static int calls_compare(const void *a, const void *b)
+static int
+calls_compare(const void *a, const void *b)
 {
 	u64 x = *(const u64 *)a, y = *(const u64 *)b;
 
 	return x < y ? -1 : x > y;
 }
 
-static void calls_print_row(const char *name, unsigned int n)
+static void
+calls_print_row(const char *name, unsigned int n)
 {
 	static const unsigned int quantiles[] = { 0, 10, 50, 100, 250, 500, 750, 900, 950, 980, 990,
 		995, 998, 999, 1000 };
@@ -256,7 +280,8 @@ static void calls_print_row(const char *name, unsigned int n)
 	calls_print("}, \"calls\": %u, \"interrupts\": 0, \"resched\": 0}\n", n);
 }
 
-static void calls_gap(void)
+static void
+calls_gap(void)
 {
 	u64 from = rdtsc();
 
@@ -265,7 +290,8 @@ static void calls_gap(void)
 	while (rdtsc() - from < CALLS_GAP_CYCLES);
 }
 
-static u64 calls_take(const struct calls_row *row)
+static u64
+calls_take(const struct calls_row *row)
 {
 	u64 from, to;
 
@@ -281,7 +307,8 @@ static u64 calls_take(const struct calls_row *row)
 	return to - from;
 }
 
-static void calls_run_row(const struct calls_row *row)
+static void
+calls_run_row(const struct calls_row *row)
 {
 	unsigned int n = row->flags & CALLS_SLOW ? max(samples / 10, 1u) : samples;
 	unsigned int i;
@@ -317,7 +344,8 @@ static atomic64_t calls_began = ATOMIC64_INIT(S64_MAX), calls_ended;
 static unsigned int calls_each;
 static DECLARE_COMPLETION(calls_all_done);
 
-static int calls_all_to_all(void *unused)
+static int
+calls_all_to_all(void *unused)
 {
 	unsigned int target = smp_processor_id(), n = 0;
 	s64 now, old;
@@ -347,7 +375,8 @@ static int calls_all_to_all(void *unused)
 	return 0;
 }
 
-static void calls_run_all_to_all(void)
+static void
+calls_run_all_to_all(void)
 {
 	static struct task_struct *threads[NR_CPUS];
 	unsigned int cpu, cpus = num_online_cpus();
@@ -356,9 +385,9 @@ static void calls_run_all_to_all(void)
 	atomic_set(&calls_missing, cpus);
 	atomic_set(&calls_left, cpus);
 	/* They spin for each other: all exist before one runs, that of this CPU runs last. */
+	for_each_online_cpu(cpu) threads[cpu] = calls_thread(calls_all_to_all, NULL, cpu);
 	for_each_online_cpu(cpu)
-		threads[cpu] = calls_thread(calls_all_to_all, NULL, cpu);
-	for_each_online_cpu(cpu) {
+	{
 		if (cpu != 0)
 			wake_up_process(threads[cpu]);
 	}
@@ -367,19 +396,21 @@ static void calls_run_all_to_all(void)
 	calls_print(
 	    "BENCH {\"row\": \"all_to_all\", \"cpus\": %u, \"n\": %u, \"cycles\": %lld, \"calls\": %u, "
 	    "\"interrupts\": 0, \"resched\": 0}\n",
-	    cpus, calls_each * cpus,
-	    atomic64_read(&calls_ended) - atomic64_read(&calls_began), calls_each * cpus);
+	    cpus, calls_each * cpus, atomic64_read(&calls_ended) - atomic64_read(&calls_began),
+	    calls_each * cpus);
 }
 
 /* --- the module ------------------------------------------------------------------------------- */
 
 static DECLARE_COMPLETION(calls_done);
 
-static int calls_main(void *unused)
+static int
+calls_main(void *unused)
 {
 	unsigned int i;
 
-	calls_print("BENCH {\"machine\": true, \"cpus\": %u, \"cycles_hz\": %llu, \"samples\": %u}\n",
+	calls_print(
+	    "BENCH {\"machine\": true, \"cpus\": %u, \"cycles_hz\": %llu, \"samples\": %u}\n",
 	    num_online_cpus(), (u64)tsc_khz * 1000, samples);
 	for (i = 0; i < ARRAY_SIZE(calls_rows); i++)
 		calls_run_row(&calls_rows[i]);
@@ -389,7 +420,8 @@ static int calls_main(void *unused)
 }
 
 /* A probe that is registered and never armed yields an address that modules are not told. */
-static void *calls_find(const char *name)
+static void *
+calls_find(const char *name)
 {
 	struct kprobe probe = { .symbol_name = name, .flags = KPROBE_FLAG_DISABLED };
 	void *address;
@@ -401,7 +433,8 @@ static void *calls_find(const char *name)
 	return address;
 }
 
-static int __init calls_init(void)
+static int __init
+calls_init(void)
 {
 	calls_schedule_on_each_cpu = calls_find("schedule_on_each_cpu");
 	calls_sample = vmalloc(array_size(samples, sizeof(*calls_sample)));
