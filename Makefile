@@ -118,11 +118,11 @@ $(BUILD)/obj/ksyms-%.o: $(BUILD)/obj/ksyms-%.s
 
 -include $(C_SOURCES:%.c=$(BUILD)/obj/%.d) $(ASM_SOURCES:%.asm=$(BUILD)/obj/%.asm.d)
 
-# Trimmed: only the modules that the menu needs, no fonts, locales or themes.
 # The medium is the same whenever it is built (`make repro`): xorriso takes its dates and ids from SOURCE_DATE_EPOCH;
 # grub-mkrescue and mtools only know the clock, which stands still for them.
 export SOURCE_DATE_EPOCH ?= 1735689600
 AT_EPOCH = TZ=UTC LC_ALL=C faketime -f "$$(date -u -d @$(SOURCE_DATE_EPOCH) '+%Y-%m-%d %H:%M:%S')"
+# Trimmed: only the modules that the menu needs, no fonts, locales or themes.
 GRUB_MODULES = multiboot2 normal part_gpt part_msdos iso9660 fat all_video
 $(BUILD)/xcall.iso: $(BUILD)/xcall.elf iso/grub.cfg
 	@echo "  iso   $@"
@@ -159,6 +159,8 @@ test: ## everything that CI runs
 	@+$(MAKE) test-host
 	@+$(MAKE) tsan
 	@+$(MAKE) host-xcall
+	@+$(MAKE) sim SEEDS=10000
+	@+$(MAKE) sim-bugs
 	@+$(MAKE) models
 	@+$(MAKE) test-boot
 
@@ -173,7 +175,7 @@ test-boot: all iso ## boot the matrix in tests/console/ and judge each boot
 	@$(PYTHON) -m pytest -p no:cacheprovider -n 2 -q tests/console --tier $(TIER) --build $(BUILD)
 
 -include tests/lint/lint.mk tests/host/host.mk tests/host/vcpu/vcpu.mk tests/host/sim/sim.mk tests/host/toy/toy.mk \
-	tests/model/model.mk tests/bench/bench.mk
+	tests/model/model.mk tests/bench/bench.mk tests/fuzz/fuzz.mk tests/release/release.mk
 
 ## Other
 

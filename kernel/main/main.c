@@ -129,7 +129,7 @@ main_init_memory(void)
 {
 	main_add_memory(MAIN_LOW_MEMORY, MAIN_BOOT_MAPPED);
 	paging_init(&main_bootinfo);
-	main_add_memory(MAIN_BOOT_MAPPED, UINT64_MAX);
+	main_add_memory(MAIN_BOOT_MAPPED, paging_end());
 }
 
 /* The uid of the boot CPU matters for the LINT pin that carries NMI; it is known by its APIC id. */

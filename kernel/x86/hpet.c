@@ -4,7 +4,6 @@
  */
 #include <stddef.h>
 
-#include "kernel/param.h"
 #include "kernel/x86/io.h"
 #include "kernel/x86/paging.h"
 #include "kernel/x86/platform.h"
@@ -17,6 +16,8 @@
 #define HPET_COUNTER_LOW 0x0f0
 #define HPET_COUNTER_HIGH 0x0f4
 #define HPET_TIMER_CONFIGURATION(n) (0x100 + 0x20 * (uintptr_t)(n))
+/* All registers of as many timers as there can be. */
+#define HPET_BYTES HPET_TIMER_CONFIGURATION(32)
 
 #define HPET_TIMERS(capabilities) (((capabilities) >> 8 & 0x1f) + 1)
 #define HPET_COUNTER_64BIT (1u << 13)
@@ -75,8 +76,7 @@ hpet_attach(const struct platform *pl, struct refclock *rc, uint64_t *hz)
 
 	if (pl->hpet_address == 0)
 		return "the tables name none";
-	if (!paging_map_identity(
-		pl->hpet_address & ~(uint64_t)(PAGE_BYTES - 1), PAGE_BYTES, PAGING_UNCACHED))
+	if (!paging_map_identity(pl->hpet_address, HPET_BYTES, PAGING_UNCACHED))
 		return "its registers cannot be mapped";
 	hpet_base = pl->hpet_address;
 	capabilities = mmio_read32(hpet_base + HPET_CAPABILITIES);

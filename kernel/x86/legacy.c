@@ -7,7 +7,6 @@
  * it has after reset those look like exceptions.
  */
 #include "kernel/intr.h"
-#include "kernel/param.h"
 #include "kernel/printf.h"
 #include "kernel/string.h"
 #include "kernel/x86/apic.h"
@@ -35,6 +34,7 @@
 /* 82093AA data sheet, 3.1 and 3.2. */
 #define LEGACY_IOAPIC_SELECT 0x00
 #define LEGACY_IOAPIC_WINDOW 0x10
+#define LEGACY_IOAPIC_BYTES 0x14
 #define LEGACY_IOAPIC_VERSION 1
 #define LEGACY_IOAPIC_MAX_ENTRY(v) ((v) >> 16 & 0xff)
 #define LEGACY_IOAPIC_ENTRY_LOW(n) (0x10 + 2 * (n))
@@ -70,11 +70,10 @@ legacy_ioapic_write(uintptr_t base, unsigned index, uint32_t value)
 static void
 legacy_ioapic_mask(uint64_t base)
 {
-	uint64_t page = base & ~(uint64_t)(PAGE_BYTES - 1);
 	uint32_t version;
 	unsigned entries;
 
-	if (!paging_map_identity(page, PAGE_BYTES, PAGING_UNCACHED)) {
+	if (!paging_map_identity(base, LEGACY_IOAPIC_BYTES, PAGING_UNCACHED)) {
 		printf("ioapic: %#lx cannot be mapped; its lines are left as they are\n", base);
 		return;
 	}

@@ -246,6 +246,8 @@ paging_map_identity(uint64_t start, uint64_t bytes, enum paging_cache cache)
 bool
 paging_mapped(uint64_t start, uint64_t bytes)
 {
+	if (bytes > UINT64_MAX - start)
+		return false;
 	for (uint64_t a = start & ~(uint64_t)(PAGE_BYTES - 1); a < start + bytes; a += PAGE_BYTES) {
 		if (a >= PAGING_IDENTITY_END || paging_find(a) == NULL)
 			return false;
@@ -418,6 +420,12 @@ paging_init(const struct bootinfo *bi)
 	if (!paging_set((uintptr_t)boot_stack_guard, 0, 0))
 		panic("no memory for the guard page of the boot stack");
 	__asm__ volatile("movq %0, %%cr3" : : "r"((uint64_t)(uintptr_t)paging_pml4) : "memory");
+}
+
+uint64_t
+paging_end(void)
+{
+	return paging_physical_end;
 }
 
 uint32_t

@@ -20,6 +20,8 @@ bool paging_map_identity(uint64_t start, uint64_t bytes, enum paging_cache cache
 /* The final tables: usable and ACPI memory of the loader's map, the image by section; then CR3.
  * Boot CPU, once, when kmem has memory below 4 GiB. */
 void paging_init(const struct bootinfo *);
+/* The end of what can be mapped one to one; memory above it is not.  After paging_init(). */
+uint64_t paging_end(void);
 /* Root of the tables, for the APs; below 4 GiB. */
 uint32_t paging_root(void);
 /* Makes one page of mapped memory executable and read-only.  Boot CPU, before the APs run. */

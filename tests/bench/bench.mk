@@ -1,4 +1,4 @@
-# The benchmarks (README.md).  Included by the top makefile.
+# The benchmarks (README.md).  Included by the top makefile, behind tests/host/sim/sim.mk.
 
 BENCH = $(PYTHON) tests/bench/bench.py --build $(BUILD)
 
@@ -7,9 +7,19 @@ ROWS = all
 ROW = unicast_busy
 SAMPLES = 1000
 
-.PHONY: bench-gate bench-row bench-insns
+.PHONY: bench bench-peers bench-goals bench-gate bench-row bench-insns
 
 ## Measure (CPUS=n ROWS=row,row ROW=row SAMPLES=n)
+
+bench: all $(SIM_DIR)/xcall-sim ## every row, figures, plots: build/bench/report.html
+	@$(BENCH) all --simulator $(SIM_DIR)/xcall-sim
+
+# Behind `bench`, when both are asked for.
+bench-peers: $(filter bench,$(MAKECMDGOALS)) ## Debian's Linux in the same QEMU; then the goals (fails while one is open)
+	@$(BENCH) peers
+
+bench-goals: ## the goals, by what was measured last
+	@$(BENCH) goals --table
 
 bench-gate: all ## instructions of every row and sizes against tests/bench/gate.json (UPDATE=1 writes it)
 	@$(BENCH) gate $(if $(UPDATE),--update)

@@ -3,11 +3,15 @@
 
 import argparse
 import os
+import signal
 import sys
 
 import gate
+import goals
 import insns
 import kernelrun
+import measure
+import report
 
 
 def show(boot: kernelrun.Boot) -> None:
@@ -31,6 +35,36 @@ def command_run(args: argparse.Namespace) -> int:
     return 0
 
 
+def command_all(args: argparse.Namespace) -> int:
+    """Everything of this kernel, into build/bench/ours.json."""
+    results = measure.ours(args.build, show)
+    if args.simulator:
+        results["figures"].update(measure.lines(args.simulator))
+    measure.store(args.build, "ours.json", results)
+    print(f"{results['qemu']}")
+    for name, value in results["figures"].items():
+        print(f"{name:34} {value:>10}")
+    report.write(args.build)
+    return 0
+
+
+def command_peers(args: argparse.Namespace) -> int:
+    """Linux, into build/bench/linux.json; then the goals."""
+    if not measure.load(args.build, "ours.json"):
+        raise kernelrun.BenchError("nothing of this kernel was measured: make bench")
+    measure.store(args.build, "linux.json", measure.peers(args.build, print))
+    report.write(args.build)
+    return command_goals(args)
+
+
+def command_goals(args: argparse.Namespace) -> int:
+    """The goals, by what was measured last."""
+    judged = goals.judge(measure.load(args.build, "ours.json"), measure.load(args.build, "linux.json"))
+    if getattr(args, "table", False):
+        print(goals.table(judged))
+    return goals.show(judged)
+
+
 def command_gate(args: argparse.Namespace) -> int:
     """The gate."""
     return gate.run(args.build, args.update)
@@ -38,7 +72,7 @@ def command_gate(args: argparse.Namespace) -> int:
 
 def command_insns(args: argparse.Namespace) -> int:
     """Where the instructions of a row go."""
-    insns.show(args.build, args.row, args.cpus, args.samples, args.lines)
+    print(insns.text(args.build, args.row, args.cpus, args.samples, args.lines))
     return 0
 
 
@@ -53,6 +87,14 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--samples", type=int, default=1000)
     run.add_argument("--mode", default="exact", choices=("exact", "single"))
     run.set_defaults(run=command_run)
+    everything = commands.add_parser("all", help=command_all.__doc__)
+    everything.add_argument("--simulator", metavar="PROGRAM", help="counts cache lines")
+    everything.set_defaults(run=command_all)
+    peers = commands.add_parser("peers", help=command_peers.__doc__)
+    peers.set_defaults(run=command_peers)
+    aims = commands.add_parser("goals", help=command_goals.__doc__)
+    aims.add_argument("--table", action="store_true", help="all of them, as Markdown")
+    aims.set_defaults(run=command_goals)
     held = commands.add_parser("gate", help=command_gate.__doc__)
     held.add_argument("--update", action="store_true", help="write gate.json")
     held.set_defaults(run=command_gate)
@@ -68,6 +110,7 @@ def parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Exit code."""
     args = parser().parse_args()
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)     # `| head`
     try:
         return args.run(args)
     except kernelrun.BenchError as e:

@@ -16,7 +16,7 @@ import kernelrun
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "linux")
 BUSYBOX = "/bin/busybox"
 ROWS_PREFIX, BOOT_PREFIX = "BENCH ", "LINUX "
-TIMEOUT_S = 900
+TIMEOUT_S = 2400
 
 # No MWAIT: emulated, it is a busy wait.  No 5-level paging: slower emulation.  No random numbers from the
 # host: they would undo the exact mode's repeatability.
@@ -112,7 +112,7 @@ def prepare(build: str) -> str:
         raise kernelrun.BenchError("busybox is missing: make setup")
     release = _fetch(top)
     files = [("bin/busybox", BUSYBOX), ("init", os.path.join(HERE, "init")), ("calls.ko", _module(top, release))]
-    entries = [(name, 0o40755, b"") for name in ("bin", "proc", "dev")]
+    entries = [(name, 0o40755, b"") for name in ("bin", "proc", "dev")] + [("bin/sh", 0o120777, b"busybox")]
     for name, path in files:
         with open(path, "rb") as f:
             entries.append((name, 0o100755, f.read()))
@@ -157,7 +157,10 @@ def _boot(argv: list[str], console: str, results: str) -> str:
         raise kernelrun.BenchError(f"Linux did not end within {TIMEOUT_S} s") from e
     finally:
         kernelrun.runner.stop(process)
+        words = process.stderr.read().decode(errors="replace")
         process.stderr.close()
+    if not os.path.exists(results):
+        raise kernelrun.BenchError(f"QEMU did not start Linux: {words}")
     with open(results, encoding="utf-8", errors="replace") as f:
         text = f.read()
     if BOOT_PREFIX in text:

@@ -55,13 +55,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	target_parse(&t);
 
 	memcpy(t.data, "_MP_", 4);
+	table_set(&t, 4, TARGET_EBDA + TARGET_POINTER_BYTES, 4);
 	table_set(&t, 8, 1, 1);
 	table_checksum(&t, 0, TARGET_POINTER_BYTES, 10);
 	target_parse(&t);
 
 	if (size < TARGET_POINTER_BYTES + TARGET_HEADER_BYTES)
 		return 0;
-	table_set(&t, 4, TARGET_EBDA + TARGET_POINTER_BYTES, 4);
 	table_set(&t, 11, 0, 1);
 	table_checksum(&t, 0, TARGET_POINTER_BYTES, 10);
 	memcpy(t.data + TARGET_POINTER_BYTES, "PCMP", 4);

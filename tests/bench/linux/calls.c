@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * What calls between CPUs cost on Linux: a module that measures as tests/bench/kernel/ does, with rows
- * of the same names, and leaves the same lines in /proc/calls.
+ * What calls between CPUs cost on Linux: a module that measures as tests/bench/kernel/ does, with
+ * rows of the same names, and leaves the same lines in /proc/calls.
  *
  * A sample is two ordered readings of the time stamp counter around one operation; nothing is
- * subtracted.  Before each the caller, a thread bound to CPU 0, spins for a moment, so that the others
- * halt again or are back in their loop.  What is called is CPU 1, or all others.
+ * subtracted.  Before each the caller, a thread bound to CPU 0, spins for a moment, so that the
+ * others halt again or are back in their loop.  What is called is CPU 1, or all others.
  */
 #include <linux/completion.h>
 #include <linux/cpu.h>
@@ -319,8 +319,8 @@ calls_run_row(const struct calls_row *row)
 	if (row->flags & CALLS_ANSWER)
 		wake_up_process(calls_thread(calls_answer, NULL, CALLS_TARGET));
 	/*
-	 * Others that halt get long enough to be done with threads that ended and to stop their tick: the
-	 * usual state, from which waking costs the most.
+	 * Others that halt get long enough to be done with threads that ended and to stop their
+	 * tick: the usual state, from which waking costs the most.
 	 */
 	if (row->flags & (CALLS_BUSY | CALLS_ALL_BUSY))
 		usleep_range(2000, 2000);

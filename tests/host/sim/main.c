@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,8 +27,8 @@
 #include "tests/host/sim/sim.h"
 #include "tests/host/sim/trace.h"
 
-/* A run that takes longer than this, in seconds of the host, is in a loop without a scheduling
- * point. */
+/* A run that takes longer than this, in seconds of a CPU of the host, is in a loop without a
+ * scheduling point. */
 #define MAIN_SECONDS 60u
 #define MAIN_TRACE 60u
 
@@ -93,7 +94,7 @@ main_word(const char *word)
 static void
 main_signal(int number)
 {
-	if (number == SIGALRM)
+	if (number == SIGPROF)
 		sim_fail("no scheduling point for %u seconds: a loop that has none", MAIN_SECONDS);
 	sim_fail("signal %d: a wrong address, or no stack left", number);
 }
@@ -110,13 +111,14 @@ main_catch_signals(void)
 	sigaction(SIGSEGV, &action, NULL);
 	sigaction(SIGBUS, &action, NULL);
 	sigaction(SIGILL, &action, NULL);
-	sigaction(SIGALRM, &action, NULL);
+	sigaction(SIGPROF, &action, NULL);
 }
 
 /* One run; its process. */
 static void
 main_run_one(unsigned run)
 {
+	const struct itimerval limit = { .it_value = { .tv_sec = MAIN_SECONDS } };
 	int status;
 	pid_t pid;
 
@@ -125,7 +127,7 @@ main_run_one(unsigned run)
 	fflush(stdout);
 	pid = fork();
 	if (pid == 0) {
-		alarm(MAIN_SECONDS);
+		setitimer(ITIMER_PROF, &limit, NULL);
 		engine_resume();
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid) {

@@ -36,7 +36,8 @@ void sim_before(const struct sim_site *, const volatile void *object);
 void sim_after(const struct sim_site *);
 /* Whether every operation of layer 1 is a point in this run. */
 extern bool sim_fine;
-/* Operations of layer 1 since the last point; so many are one: a loop that only reads has points. */
+/* Operations of layer 1 since the last point; so many are one: a loop that only reads has
+ * points. */
 extern unsigned sim_passed;
 #define SIM_PASSED 200u
 /* Whether a weak compare-and-exchange fails although it need not. */

@@ -63,7 +63,7 @@ sim: $(SIM_DIR)/xcall-sim ## simulate SEEDS=10000 random schedules, or replay SE
 	@$< $(if $(SEED),seed=$(SEED),seeds=$(SEEDS) jobs=$(SIM_JOBS)) $(SIM_ARGS)
 
 # All schedules of the smallest cases that differ from turns in two choices.
-SIM_SMALLEST = pair-low pair-soft pair-hard pair-nmi
+SIM_SMALLEST = pair-low pair-soft pair-hard pair-nmi two-low two-soft two-hard two-nmi
 sim-all: $(SIM_SMALLEST:%=sim-all-%) ## all schedules of the smallest cases with two deviations
 $(SIM_SMALLEST:%=sim-all-%): sim-all-%: $(SIM_DIR)/xcall-sim
 	@$< seed=1 cpus=2 strategy=all depth=2 scenario=$*

@@ -417,6 +417,27 @@ special_pair_actor(struct actor *actor)
 	ledger_wait(call);
 }
 
+static void
+special_two_actor(struct actor *actor)
+{
+	struct ledger_call *call[2];
+
+	for (unsigned i = 0; i < 2; i++) {
+		call[i] = ledger_new();
+		(void)ledger_post(call[i], LEDGER_UNICAST, (unsigned)(uintptr_t)actor->arg,
+		    special_cpu(1 - actor->cpu));
+	}
+	for (unsigned i = 0; i < 2; i++)
+		ledger_wait(call[i]);
+}
+
+void
+special_two(unsigned flags)
+{
+	(void)actors_add(0, special_two_actor, (void *)(uintptr_t)flags);
+	special_finish();
+}
+
 void
 special_pair(unsigned flags)
 {

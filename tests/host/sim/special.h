@@ -25,8 +25,10 @@ void hotplug_barrier(unsigned);
 void hotplug_drain(unsigned);
 /* Several threads that wait for one call. */
 void special_waiters(unsigned);
-/* Two calls, two CPUs, nothing else: for the exhaustive search. */
+/* Two CPUs and two calls, nothing else, for the exhaustive search: to each other; from one to the
+ * other. */
 void special_pair(unsigned flags);
+void special_two(unsigned flags);
 
 /* hotplug.c: a CPU that comes and goes while others post to it. */
 void hotplug_run(unsigned);
@@ -36,7 +38,8 @@ void gather_ipi(unsigned);
 void gather_rendezvous(unsigned);
 void gather_stop(unsigned);
 
-/* cases.c: the kernel's own cases, by number of those that are named there. */
-void cases_run(unsigned);
+/* cases.c: one of the kernel's own cases. */
+enum { CASES_ALL, CASES_PROMISES };
+void cases_run(unsigned variant);
 
 #endif

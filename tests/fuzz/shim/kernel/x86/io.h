@@ -1,8 +1,8 @@
 /*
  * Ports for code that reads a device, on the host: target_fwcfg.c stands at their other end.
  */
-#ifndef KERNEL_X86_IO_H
-#define KERNEL_X86_IO_H
+#ifndef TESTS_FUZZ_SHIM_KERNEL_X86_IO_H
+#define TESTS_FUZZ_SHIM_KERNEL_X86_IO_H
 
 #include <stdint.h>
 
