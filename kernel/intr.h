@@ -57,8 +57,8 @@ void intr_leave(bool were_on);
 
 /*
  * Sets the one hook at the end of every outermost hard interrupt but INTR_VECTOR_XCALL, after the
- * EOI, before soft interrupts and the scheduler: in hard interrupt context, interrupts off, on every CPU.  Returns
- * the one before, or NULL; it may still be running on other CPUs.
+ * EOI, before soft interrupts and the scheduler: in hard interrupt context, interrupts off, on
+ * every CPU.  Returns the one before, or NULL; it may still be running on other CPUs.
  */
 typedef void (*intr_hook_t)(void);
 intr_hook_t intr_establish_exit(intr_hook_t hook);

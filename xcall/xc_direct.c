@@ -91,8 +91,8 @@ xc_direct_first(const struct xc_cpu *self, const struct xc_cpu *target)
 	    atomic_load_explicit(&inbox->i_posted, memory_order_relaxed) == begun;
 }
 
-/* Whether the direct slot is the sender's now.  A post whose generation would not fit leaves it taken
- * for ever. */
+/* Whether the direct slot is the sender's now.  A post whose generation would not fit leaves it
+ * taken for ever. */
 static inline bool
 xc_direct_take(const struct xc_cpu *self, struct xc_cpu *target)
 {
@@ -147,6 +147,23 @@ xc_direct_post(xcfunc_t func, void *arg1, void *arg2, struct xc_cpu *target)
 	return ticket;
 }
 
+/* Runs a call of this CPU to itself.  Interrupt context. */
+static void
+xc_direct_run(struct xc_cpu *xc, xcfunc_t func, void *arg1, void *arg2)
+{
+	struct xc_stack *stack = &xc->x_stack[XC_LEVEL_HARD];
+	uint64_t since = machine_cycles();
+	unsigned depth = xc_run_begin(stack, 0, func, since);
+	/* Relaxed: nobody is told. */
+	uint64_t order = atomic_load_explicit(&xc->x_posted, memory_order_relaxed) + 1;
+
+	atomic_store_explicit(&xc->x_posted, order, memory_order_relaxed);
+	xc_run_hard_function(func, arg1, arg2);
+	xc_stats_run(xc, XC_LEVEL_HARD, order, since, since);
+	xc_stats_end(xc, XC_LEVEL_HARD, order, since);
+	xc_run_end(stack, depth);
+}
+
 /* Runs on this CPU, now, what it posts to itself; false: it must go the long way. */
 static bool
 xc_direct_self(xcfunc_t func, void *arg1, void *arg2)
@@ -162,7 +179,7 @@ xc_direct_self(xcfunc_t func, void *arg1, void *arg2)
 		return false;
 	}
 	xc_stats_post(self, XC_LEVEL_HARD, true);
-	xc_run_inline(self, func, arg1, arg2);
+	xc_direct_run(self, func, arg1, arg2);
 	intr_leave(on);
 	return true;
 }

@@ -18,7 +18,8 @@
  *  9. nmi_establish(), xcp_send_nmi().
  * 10. softint_establish(), _schedule(); SOFTINT_MPSAFE, SOFTINT_ and IPL_SOFT: four levels each.
  * 11. clock_ns(), machine_cycles(), clock_cycles_to_ns(). 12. kmem_boot_alloc().
- * 13. panic(), panic_stop_here(), KASSERT(), KASSERTMSG(); evcnt_attach_dynamic(), _sum(), _increment();
+ * 13.  panic(), panic_stop_here(), KASSERT(), KASSERTMSG(); evcnt_attach_dynamic(), _sum(),
+ *     _increment();
  *     printf(), snprintf(), vsnprintf(); EBUSY and its like; ksyms_format(), spinlock_wanted() with
  *     their sizes of text; machine_backtrace(), machine_hypervisor().
  */
@@ -82,7 +83,6 @@ xcp_unsleepable(void)
 }
 
 #define xcp_pause() machine_pause()
-
 /* Interrupts off, not in an NMI; the stores before are visible to the handler. */
 static inline void
 xcp_send_call(struct cpu_info *ci)
@@ -90,7 +90,7 @@ xcp_send_call(struct cpu_info *ci)
 	machine_send_call(ci);
 }
 
-/* One that cannot be sent is not lost: its word is set, a stall's report sends it again. */
+/* One that cannot be sent is not lost: a stall's report sends it again. */
 static inline void
 xcp_send_nmi(struct cpu_info *ci)
 {

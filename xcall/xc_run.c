@@ -112,22 +112,6 @@ xc_run_job(struct xc_cpu *xc, enum xc_level level, const struct xc_job *job)
 }
 
 void
-xc_run_inline(struct xc_cpu *xc, xcfunc_t func, void *arg1, void *arg2)
-{
-	struct xc_stack *stack = &xc->x_stack[XC_LEVEL_HARD];
-	uint64_t since = machine_cycles();
-	unsigned depth = xc_run_begin(stack, 0, func, since);
-	/* Relaxed: nobody is told. */
-	uint64_t order = atomic_load_explicit(&xc->x_posted, memory_order_relaxed) + 1;
-
-	atomic_store_explicit(&xc->x_posted, order, memory_order_relaxed);
-	xc_run_hard_function(func, arg1, arg2);
-	xc_stats_run(xc, XC_LEVEL_HARD, order, since, since);
-	xc_stats_end(xc, XC_LEVEL_HARD, order, since);
-	xc_run_end(stack, depth);
-}
-
-void
 xc_run_hard(struct xc_cpu *xc, void (*func)(void *), void *arg)
 {
 	struct xc_stack *stack = &xc->x_stack[XC_LEVEL_HARD];

@@ -43,8 +43,7 @@ struct xc_stack {
 };
 
 void xc_run_init(struct xc_stack *, enum xc_level);
-
-/* A new record on the stack, of a call by ticket or of nobody's; the depth below it, for the end. */
+/* A new record on top, of a call by ticket or (0) of nobody's; the depth below it, for the end. */
 static inline unsigned
 xc_run_begin(struct xc_stack *stack, uint64_t ticket, xcfunc_t func, uint64_t since)
 {
@@ -67,7 +66,6 @@ xc_run_end(struct xc_stack *stack, unsigned depth)
 	atomic_store_explicit(&stack->k_depth, depth, memory_order_release);
 }
 
-/* Panics: the function did not leave its context as it found it. */
 _Noreturn void xc_run_blame(uintptr_t func, const struct xcp_context *before);
 
 /* Calls a function of the hard level.  Adaptive mutexes refuse it by themselves. */
@@ -84,9 +82,7 @@ xc_run_hard_function(xcfunc_t func, void *arg1, void *arg2)
 		    &(struct xcp_context){ .nopreempt = nopreempt, .spinlocks = spinlocks });
 }
 
-/* Runs a hard call of this CPU to itself, as if in the interrupt. */
-void xc_run_inline(struct xc_cpu *, xcfunc_t, void *arg1, void *arg2);
-/* Calls the function and panics when it does not leave its context as it found it. */
+/* Calls it, and panics when it does not leave its context as it found it. */
 void xc_run_function(xcfunc_t, void *arg1, void *arg2);
 void xc_run_handler(void (*func)(void *), void *arg);
 /* Runs a handler on top of the hard level's stack, as nobody's call.  Hard interrupt context. */
@@ -96,8 +92,7 @@ void xc_run_job(struct xc_cpu *, enum xc_level, const struct xc_job *);
 /* Acquire: pairs with xc_run_job(): the records below it are those of running functions. */
 unsigned xc_run_depth(const struct xc_stack *);
 bool xc_run_is(const struct xc_run *, const struct xc_ref *);
-/* What the record's function waits for; false when it does not. */
-bool xc_run_wait(const struct xc_run *, struct xc_ref *);
+bool xc_run_wait(const struct xc_run *, struct xc_ref *); /* what it waits for; false: nothing */
 void xc_run_set_wait(struct xc_run *, const struct xc_ref *);
 /* Panics when the caller is inside that call's own function. */
 void xc_run_assert_not_own(struct xc_cpu *, const struct xc_ref *, const char *who);

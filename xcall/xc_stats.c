@@ -3,14 +3,14 @@
  *
  * Each CPU counts what it does itself, but for the end of a call, which its last target counts with
  * the sender.  Counts are exact, and whoever has waited for a call finds it counted.  Times go into
- * histograms with bins of powers of two, for one call in so many by its number among the posts of its
- * sender: so all times of a broadcast are taken, or none.
+ * histograms with bins of powers of two, for one call in so many by its number among the posts of
+ * its sender: so all times of a broadcast are taken, or none.
  *
  * Limits
  *
  * Times between two CPUs compare their cycle counters; where those differ, a time that would be
- * negative counts as none.  A sender that posts in a pattern as long as that number shows always the
- * same part of it; choose another number then.  A call that was withdrawn counts as complete
+ * negative counts as none.  A sender that posts in a pattern as long as that number shows always
+ * the same part of it; choose another number then.  A call that was withdrawn counts as complete
  * when that is done.
  */
 #include "xcall/xc_stats.h"

@@ -45,9 +45,7 @@ xc_stats_add(_Atomic uint64_t *counter)
 
 void xc_stats_init(void);
 void xc_stats_init_cpu(struct xc_cpu *);
-/* A call ran inline, before the first CPU was a target. */
-void xc_stats_early(bool unicast);
-/* A call was posted by this CPU. */
+void xc_stats_early(bool unicast); /* a call ran inline in bring-up */
 static inline void
 xc_stats_post(struct xc_cpu *self, enum xc_level level, bool unicast)
 {
@@ -67,8 +65,7 @@ xc_stats_interrupt(struct xc_cpu *here, bool empty)
 	if (empty)
 		xc_stats_empty(here);
 }
-/* A hard function is about to run in a wait of this CPU. */
-void xc_stats_served(struct xc_cpu *here);
+void xc_stats_served(struct xc_cpu *here); /* a hard function runs in a wait of this CPU */
 
 /* Calls whose number among the posts of their sender has none of these bits are timed. */
 extern _Atomic uint64_t xc_stats_mask;

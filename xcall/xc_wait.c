@@ -226,8 +226,8 @@ xc_wait_until(uint64_t where, uint64_t deadline_ns, const char *who)
 						 : xc_ticket_result(where);
 }
 
-/* Looks at a hard call as often as it takes another CPU to run something short, before anything else
- * is set up for the wait; EBUSY: it needs more than that. */
+/* Looks at a hard call as often as it takes another CPU to run something short, before anything
+ * else is set up for the wait; EBUSY: it needs more than that. */
 static inline int
 xc_wait_look(uint64_t where)
 {

@@ -14,7 +14,8 @@ ipi_stuck(const struct cpu_info *ci, unsigned vector)
 	    ci->ci_index, ci->ci_apicid);
 }
 
-/* No fence in these: a store to an uncached register stays behind the stores before it (xapic.c). */
+/* No fence in these: a store to an uncached register stays behind the stores before it
+ * (xapic.c). */
 
 void
 machine_send_ipi(struct cpu_info *ci, unsigned vector)
