@@ -12,13 +12,12 @@ static _Atomic(struct evcnt *) evcnt_head;
 /* Where the next one is linked in; guarded by evcnt_lock. */
 static _Atomic(struct evcnt *) *evcnt_tail = &evcnt_head;
 
-void
-evcnt_attach_dynamic(struct evcnt *ev, enum evcnt_type type, const struct evcnt *parent,
-    const char *group, const char *name)
+/* All but the type and the names is set. */
+static void
+evcnt_attach(struct evcnt *ev, enum evcnt_type type, const char *group, const char *name)
 {
 	atomic_init(&ev->ev_count, 0);
 	ev->ev_type = type;
-	ev->ev_parent = parent;
 	ev->ev_group = group;
 	ev->ev_name = name;
 	atomic_init(&ev->ev_next, NULL);
@@ -27,6 +26,24 @@ evcnt_attach_dynamic(struct evcnt *ev, enum evcnt_type type, const struct evcnt 
 	atomic_store_explicit(evcnt_tail, ev, memory_order_release);
 	evcnt_tail = &ev->ev_next;
 	spinlock_exit(&evcnt_lock);
+}
+
+void
+evcnt_attach_dynamic(struct evcnt *ev, enum evcnt_type type, const struct evcnt *parent,
+    const char *group, const char *name)
+{
+	ev->ev_sum = NULL;
+	ev->ev_parent = parent;
+	evcnt_attach(ev, type, group, name);
+}
+
+void
+evcnt_attach_sum(struct evcnt *ev, enum evcnt_type type, const char *group, const char *name,
+    uint64_t (*sum)(void))
+{
+	ev->ev_sum = sum;
+	ev->ev_parent = NULL;
+	evcnt_attach(ev, type, group, name);
 }
 
 void
@@ -39,7 +56,8 @@ evcnt_increment(struct evcnt *ev)
 uint64_t
 evcnt_read(const struct evcnt *ev)
 {
-	return atomic_load_explicit(&ev->ev_count, memory_order_relaxed);
+	return ev->ev_sum != NULL ? ev->ev_sum()
+				  : atomic_load_explicit(&ev->ev_count, memory_order_relaxed);
 }
 
 void

@@ -66,6 +66,19 @@ intr_count_one(_Atomic uint64_t *counter)
 	atomic_store_explicit(counter, n + 1, memory_order_relaxed);
 }
 
+/* The way out after the hook.  Interrupts off. */
+static inline void
+intr_unwind(struct cpu_info *ci)
+{
+	if (--ci->ci_intr_depth != 0)
+		return;
+	/* Relaxed, both: the CPU itself wrote them, or who did has sent an interrupt. */
+	if (atomic_load_explicit(&ci->ci_softint.sic_pending, memory_order_relaxed) != 0)
+		softint_run();
+	if (atomic_load_explicit(&ci->ci_resched, memory_order_relaxed))
+		sched_intr_exit();
+}
+
 /* Leaves an interrupt; the outermost one by the way at the top of this file.  Interrupts off. */
 static void
 intr_exit(struct cpu_info *ci)
@@ -78,39 +91,61 @@ intr_exit(struct cpu_info *ci)
 		if (hook != NULL)
 			hook();
 	}
-	if (--ci->ci_intr_depth != 0)
-		return;
-	softint_run();
-	sched_intr_exit();
+	intr_unwind(ci);
 }
 
-void
-intr_dispatch(unsigned vector, struct trapframe *frame)
+static _Noreturn void __attribute__((noinline))
+intr_blame(const struct intr_source *is, unsigned spin_depth)
 {
-	struct cpu_info *ci = curcpu();
-	struct intr_source *is;
-	intr_handler_t handler;
-	unsigned spin_depth = ci->ci_spin_depth;
+	const struct cpu_info *ci = curcpu();
 
-	KASSERTMSG(vector >= INTR_VECTOR_MIN && vector < CPU_VECTORS, "vector %u", vector);
+	panic("handler of vector %u (%s) left interrupts %s and %u spinlocks held",
+	    (unsigned)(is - intr_source), is->is_name != NULL ? is->is_name : "unclaimed",
+	    machine_intr_enabled() ? "on" : "off", ci->ci_spin_depth - spin_depth);
+}
+
+/* Counts the interrupt and runs its handler. */
+static inline void
+intr_handle(struct cpu_info *ci, unsigned vector, struct trapframe *frame)
+{
+	const struct intr_source *is = &intr_source[vector];
+	unsigned spin_depth = ci->ci_spin_depth;
+	intr_handler_t handler;
+
 	ci->ci_intr_depth++;
 	intr_count_one(&ci->ci_intr_count[vector]);
-	is = &intr_source[vector];
 	/* Acquire: pairs with intr_establish(). */
 	handler = atomic_load_explicit(&is->is_handler, memory_order_acquire);
 	if (handler != NULL)
 		handler(is->is_arg, frame);
 	else
 		intr_count_one(&ci->ci_intr_unclaimed);
-	KASSERTMSG(!machine_intr_enabled() && ci->ci_spin_depth == spin_depth,
-	    "handler of vector %u (%s) left interrupts %s and %u spinlocks held", vector,
-	    is->is_name != NULL ? is->is_name : "unclaimed", machine_intr_enabled() ? "on" : "off",
-	    ci->ci_spin_depth - spin_depth);
+	if (machine_intr_enabled() || ci->ci_spin_depth != spin_depth)
+		intr_blame(is, spin_depth);
+}
+
+void
+intr_dispatch(unsigned vector, struct trapframe *frame)
+{
+	struct cpu_info *ci = curcpu();
+
+	KASSERTMSG(vector >= INTR_VECTOR_MIN && vector < CPU_VECTORS, "vector %u", vector);
+	intr_handle(ci, vector, frame);
 	/* A spurious interrupt sets no in-service bit (SDM vol. 3, 11.9); an EOI for one that came
 	 * through the legacy controllers finds none set and does nothing. */
 	if (vector != INTR_VECTOR_SPURIOUS)
 		machine_intr_eoi();
 	intr_exit(ci);
+}
+
+void
+intr_dispatch_call(void)
+{
+	struct cpu_info *ci = curcpu();
+
+	intr_handle(ci, INTR_VECTOR_XCALL, NULL);
+	machine_intr_eoi();
+	intr_unwind(ci);
 }
 
 intr_hook_t

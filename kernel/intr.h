@@ -31,6 +31,9 @@ typedef void (*intr_handler_t)(void *arg, struct trapframe *frame);
 void intr_establish(unsigned vector, intr_handler_t handler, void *arg, const char *name);
 /* Called by the machine for vectors 32..255, interrupts off. */
 void intr_dispatch(unsigned vector, struct trapframe *frame);
+/* The same for INTR_VECTOR_XCALL, whose entry saves no frame: its handler gets NULL.  Nor is there
+ * the hook at its end. */
+void intr_dispatch_call(void);
 /* How often a vector came on a CPU's behalf since boot, all CPUs together; unclaimed ones too. */
 uint64_t intr_count(unsigned vector);
 uint64_t intr_unclaimed(void);
@@ -53,9 +56,9 @@ bool intr_enter(void) __attribute__((warn_unused_result));
 void intr_leave(bool were_on);
 
 /*
- * Sets the one hook at the end of every outermost hard interrupt, after the EOI, before soft
- * interrupts and the scheduler: in hard interrupt context, interrupts off, on every CPU.  Returns
- * the one before, or NULL; it may still be running on other CPUs.
+ * Sets the one hook at the end of every outermost hard interrupt but INTR_VECTOR_XCALL, after the
+ * EOI, before soft interrupts and the scheduler: in hard interrupt context, interrupts off, on
+ * every CPU.  Returns the one before, or NULL; it may still be running on other CPUs.
  */
 typedef void (*intr_hook_t)(void);
 intr_hook_t intr_establish_exit(intr_hook_t hook);

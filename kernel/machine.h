@@ -34,6 +34,7 @@ void machine_idle(void);
 /* --- interrupts between CPUs --- */
 /* Sends `vector` (intr.h) to one running CPU; the handler sees the stores before the call. */
 void machine_send_ipi(struct cpu_info *ci, unsigned vector);
+void machine_send_call(struct cpu_info *ci); /* INTR_VECTOR_XCALL; interrupts off, in no NMI */
 /* Sends an NMI to one CPU, waiting a bounded time for the LAPIC; false when it stayed busy. */
 bool machine_send_nmi(struct cpu_info *ci);
 /* Ends the interrupt in service. */
@@ -88,8 +89,7 @@ void machine_text_sync(void);
 /* --- looking at code --- */
 /* Return addresses of the calling stack (frame NULL) or of an interrupted one; returns how many. */
 unsigned machine_backtrace(const struct trapframe *frame, uintptr_t *pcs, unsigned max);
-/* Prints the registers of a frame. */
-void machine_print_frame(const struct trapframe *frame);
+void machine_print_frame(const struct trapframe *frame); /* prints its registers */
 
 /* --- the end --- */
 /* Ends the run with a BOOT_EXIT_* of boot.h: QEMU's debug-exit, else ACPI power-off, else halts. */

@@ -58,6 +58,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
+#include "xcall/xc_direct.h"
 #include "xcall/xc_internal.h"
 #include "xcall/xc_intr.h"
 #include "xcall/xc_ipi.h"
@@ -175,14 +176,15 @@ static bool
 xc_rendezvous_asked(const struct xc_cpu *here)
 {
 	return xc_run_depth(&here->x_stack[XC_LEVEL_HARD]) < XC_DEPTH_MAX &&
-	    (xc_inbox_pending(&here->x_inbox[XC_LEVEL_HARD]) || xc_ipi_pending(here));
+	    (xc_inbox_pending(&here->x_inbox[XC_LEVEL_HARD]) || xc_direct_pending(here) ||
+		xc_ipi_pending(here));
 }
 
 /* Until all are there, or the caller gives up: false. */
 static bool
 xc_rendezvous_enter(struct xc_rendezvous *r, struct xc_caller *caller)
 {
-	const struct xc_cpu *here = xc_cpu_lookup(curcpu()->ci_index);
+	const struct xc_cpu *here = xc_self();
 	uint32_t step;
 
 	xc_rendezvous_count(r, -1);
@@ -386,7 +388,7 @@ xc_rendezvous_begin(void)
 			(void)!cv_timedwait(
 			    &xc_rendezvous_over, &xc_rendezvous_lock, stall.l_next_ns - now);
 		if (owner == NULL)
-			xc_rendezvous_owner = xc_cpu_lookup(curcpu()->ci_index);
+			xc_rendezvous_owner = xc_self();
 		mutex_exit(&xc_rendezvous_lock);
 		if (owner != NULL)
 			xc_stall_check_cpu(&stall, "the end of another rendezvous", owner);

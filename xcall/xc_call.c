@@ -159,7 +159,7 @@ xc_call_post(struct xc_call *call, unsigned flags, struct cpu_info *ci)
 		return 0;
 	}
 	intr = machine_intr_disable();
-	self = xc_cpu_lookup(curcpu()->ci_index);
+	self = xc_self();
 	target = xc_post_target(ci);
 	if (self == NULL || target == NULL) {
 		machine_intr_restore(intr);
@@ -167,7 +167,7 @@ xc_call_post(struct xc_call *call, unsigned flags, struct cpu_info *ci)
 	}
 	call->c_level = (uint8_t)level;
 	xc_call_publish(self, target, call, flags);
-	xc_post_count(self, level, true);
+	xc_stats_post(self, level, true);
 	xc_post_notify(self, target, level, flags, intr);
 	machine_intr_restore(intr);
 	return 0;
@@ -213,7 +213,7 @@ xc_call_done(const struct xc_call *call)
 int
 xc_call_cancel(struct xc_call *call)
 {
-	struct xc_cpu *self = xc_cpu_lookup(curcpu()->ci_index);
+	struct xc_cpu *self = xc_self();
 	struct xc_event event = xc_call_event(call);
 	uint32_t state = atomic_load_explicit(&call->c_state, memory_order_relaxed);
 

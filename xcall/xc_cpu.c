@@ -48,31 +48,8 @@
 #include "xcall/xc_thread.h"
 #include "xcall/xc_wait.h"
 
-/* CPUs that had their xc_init_cpu(): once set, a bit stays. */
-static _Atomic uint64_t xc_cpu_ready[CPUSET_WORDS];
-/* Those that are targets. */
+_Atomic(struct xc_cpu *) xc_cpu_table[MAXCPUS];
 struct xc_targets xc_targets;
-
-static bool
-xc_cpu_in(const _Atomic uint64_t *set, unsigned index)
-{
-	/* Acquire: pairs with the release that set the bit. */
-	return (atomic_load_explicit(&set[index / 64], memory_order_acquire) >> index % 64 & 1) !=
-	    0;
-}
-
-struct xc_cpu *
-xc_cpu_lookup(unsigned index)
-{
-	return index < MAXCPUS && xc_cpu_in(xc_cpu_ready, index) ? cpu_lookup(index)->ci_xcall
-								 : NULL;
-}
-
-struct xc_cpu *
-xc_post_target(const struct cpu_info *ci)
-{
-	return xc_cpu_in(xc_targets.t_set, ci->ci_index) ? ci->ci_xcall : NULL;
-}
 
 bool
 xc_post_early_p(void)
@@ -92,9 +69,11 @@ xc_cpu_targets(struct cpuset *targets, const struct cpuset *among)
 }
 
 static void
-xc_cpu_enter(unsigned index)
+xc_cpu_enter(struct xc_cpu *xc)
 {
-	/* Release: pairs with xc_cpu_in() and xc_cpu_targets(). */
+	unsigned index = xc->x_ci->ci_index;
+
+	/* Release: pairs with xc_is_target() and xc_cpu_targets(). */
 	atomic_fetch_or_explicit(
 	    &xc_targets.t_set[index / 64], UINT64_C(1) << index % 64, memory_order_release);
 	atomic_fetch_add_explicit(&xc_targets.t_count, 1, memory_order_relaxed);
@@ -110,7 +89,6 @@ xc_init_cpu(struct cpu_info *ci)
 	if (!again) {
 		/* Bring-up calls from one thread only. */
 		again = true;
-		xc_post_init();
 		xc_wait_init();
 		xc_stats_init();
 		xc_ipi_init();
@@ -133,9 +111,8 @@ xc_init_cpu(struct cpu_info *ci)
 	xc_thread_init(xc);
 	ci->ci_xcall = xc;
 	/* Release: pairs with xc_cpu_lookup(). */
-	atomic_fetch_or_explicit(&xc_cpu_ready[ci->ci_index / 64], UINT64_C(1) << ci->ci_index % 64,
-	    memory_order_release);
-	xc_cpu_enter(ci->ci_index);
+	atomic_store_explicit(&xc_cpu_table[ci->ci_index], xc, memory_order_release);
+	xc_cpu_enter(xc);
 }
 
 void
@@ -152,7 +129,7 @@ xc_cpu_online(struct cpu_info *ci)
 	atomic_store_explicit(&xc->x_notify, 0, memory_order_relaxed);
 	atomic_store_explicit(&xc->x_nmi, 0, memory_order_relaxed);
 	xc_rendezvous_begin();
-	xc_cpu_enter(ci->ci_index);
+	xc_cpu_enter(xc);
 	xc_rendezvous_end();
 }
 

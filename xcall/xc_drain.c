@@ -13,6 +13,7 @@
  */
 #include <stddef.h>
 
+#include "xcall/xc_direct.h"
 #include "xcall/xc_internal.h"
 #include "xcall/xc_intr.h"
 #include "xcall/xc_post.h"
@@ -57,13 +58,15 @@ xc_barrier(unsigned flags)
 	xc_wait(where);
 }
 
-/* Waits for the calls by ticket of that sender. */
+/* Waits for the calls by ticket of that sender, and for the direct one to that CPU. */
 static void
 xc_drain_slots(struct xc_cpu *sender, enum xc_level level)
 {
 	uint64_t live = atomic_load_explicit(&sender->x_live[level], memory_order_acquire), state;
 	struct xc_slot *slot;
 
+	if (level == XC_LEVEL_HARD && xc_direct_live(sender))
+		live |= UINT64_C(1) << XC_DIRECT;
 	for (; live != 0; live &= live - 1) {
 		slot = &sender->x_slot[__builtin_ctzll(live)];
 		state = atomic_load_explicit(&slot->s_state, memory_order_acquire);
@@ -92,7 +95,7 @@ xc_drain_announce(struct xc_cpu *target, enum xc_level level)
 {
 	bool intr = machine_intr_disable();
 
-	xc_intr_notify(xc_cpu_lookup(curcpu()->ci_index), target, level, intr);
+	xc_intr_notify(xc_self(), target, level, intr);
 	machine_intr_restore(intr);
 }
 

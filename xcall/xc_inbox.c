@@ -37,6 +37,7 @@
 #include <stddef.h>
 
 #include "xcall/xc_descriptor.h"
+#include "xcall/xc_direct.h"
 #include "xcall/xc_internal.h"
 #include "xcall/xc_slot.h"
 
@@ -156,7 +157,7 @@ xc_inbox_has_older(const struct xc_inbox *inbox, unsigned sender, uint64_t order
 	return false;
 }
 
-static void
+void
 xc_job_of_slot(struct xc_job *job, struct xc_cpu *sender, struct xc_slot *slot, uint64_t state)
 {
 	*job = (struct xc_job){
@@ -183,6 +184,8 @@ xc_inbox_begin_call(struct xc_cpu *xc, enum xc_level level, struct xc_job *job)
 	uint64_t order, state, number;
 	bool more;
 
+	if (level == XC_LEVEL_HARD && xc_direct_next(xc, call->c_sender, job))
+		return true;
 	slot = xc_slot_find(
 	    sender, level, xc->x_ci->ci_index, call->c_order, &order, &more, &state);
 	if (slot != NULL) {
@@ -222,6 +225,10 @@ xc_inbox_begin_slot(struct xc_cpu *xc, enum xc_level level, unsigned from, struc
 	struct xc_slot *slot;
 	bool more, begun = false;
 
+	if (level == XC_LEVEL_HARD && xc_direct_next(xc, from, job)) {
+		xc_inbox_add_sender(inbox, from);
+		return true;
+	}
 	xc_inbox_take_calls(inbox);
 	slot = xc_slot_find(sender, level, cpu, bound, &order, &more, &state);
 	if (slot == NULL)
@@ -243,6 +250,12 @@ xc_inbox_next(struct xc_cpu *xc, enum xc_level level, struct xc_job *job)
 	unsigned sender;
 
 	while (!begun) {
+		if (level == XC_LEVEL_HARD) {
+			/* Every other time: it is filled again as soon as it is free. */
+			inbox->i_direct = !inbox->i_direct;
+			if (inbox->i_direct && xc_direct_next(xc, CPUSET_END, job))
+				return true;
+		}
 		xc_inbox_take_calls(inbox);
 		inbox->i_turn = !inbox->i_turn;
 		if (inbox->i_turn && inbox->i_first != NULL) {
@@ -253,7 +266,7 @@ xc_inbox_next(struct xc_cpu *xc, enum xc_level level, struct xc_job *job)
 		if (sender != CPUSET_END)
 			begun = xc_inbox_begin_slot(xc, level, sender, job);
 		else if (inbox->i_first == NULL)
-			return false;
+			return level == XC_LEVEL_HARD && xc_direct_next(xc, CPUSET_END, job);
 	}
 	return true;
 }

@@ -24,6 +24,7 @@ struct xc_inbox {
 	_Atomic bool i_taken;               /* a, h: there are some */
 	unsigned i_last;                    /* h: sender served last */
 	bool i_turn;                        /* h: a descriptor comes next, or a slot */
+	bool i_direct;                      /* h: the direct slot comes before both (hard) */
 	_Atomic uint64_t i_posted;          /* a: descriptors, ever */
 	_Atomic uint64_t i_begun;           /* a, h: of those, begun or found cancelled */
 };
@@ -47,6 +48,8 @@ void xc_inbox_add_sender(struct xc_inbox *, unsigned sender);
 void xc_inbox_push(struct xc_inbox *, struct xc_call *);
 /* Whether there may be something.  Acquire: pairs with the two above. */
 bool xc_inbox_pending(const struct xc_inbox *);
+/* What was begun in a slot of that owner. */
+void xc_job_of_slot(struct xc_job *, struct xc_cpu *owner, struct xc_slot *, uint64_t state);
 /* Begins the call whose turn it is; false when there is none.  Context of the level. */
 bool xc_inbox_next(struct xc_cpu *, enum xc_level, struct xc_job *);
 

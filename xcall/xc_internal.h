@@ -19,6 +19,7 @@
 #include "xcall/xc_port.h"
 #include "xcall/xc_run.h"
 #include "xcall/xc_slot.h"
+#include "xcall/xc_targets.h"
 #include "xcall/xc_wait.h"
 #include "xcall/xcall.h"
 
@@ -70,6 +71,9 @@ struct xc_cpu {
 	_Atomic uint32_t x_lazy;                                              /* a */
 	_Atomic uint32_t x_nmi;                                               /* a */
 	_Atomic uint32_t x_stop;                                              /* a: xc_stop.c */
+	_Atomic uint32_t x_direct;     /* a: its direct slot is taken */
+	uint64_t x_direct_word;        /* c: the group word there, but for the generation */
+	struct xc_slot *x_direct_slot; /* c: that slot */
 	struct xc_inbox x_inbox[XC_LEVELS];
 	struct xc_stack x_stack[XC_LEVELS];
 	_Atomic(lwp_t *) x_thread; /* a: xcall/N, once it runs */
@@ -80,17 +84,5 @@ struct xc_cpu {
 	struct xc_probe *x_probe;     /* c: xc_probe.c */
 	struct xc_ipi_cpu *x_ipi;     /* c: ipi.c */
 };
-
-/* The state of a CPU that had its xc_init_cpu(), or NULL. */
-struct xc_cpu *xc_cpu_lookup(unsigned index);
-/* Which CPUs calls can be posted to, and how many (xc_cpu.c). */
-extern struct xc_targets {
-	_Atomic uint64_t t_set[CPUSET_WORDS]; /* a */
-	_Atomic unsigned t_count;             /* a */
-} xc_targets;
-/* The targets among those; NULL: all.  In a post. */
-void xc_cpu_targets(struct cpuset *targets, const struct cpuset *among);
-/* For xc_init_cpu(), once. */
-void xc_post_init(void);
 
 #endif

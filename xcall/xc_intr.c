@@ -47,21 +47,16 @@
 
 #include <stddef.h>
 
+#include "xcall/xc_direct.h"
 #include "xcall/xc_internal.h"
 #include "xcall/xc_ipi.h"
 #include "xcall/xc_stats.h"
 #include "xcall/xc_thread.h"
 
 #define XC_BIT(level) (1u << (level))
-#define XC_BITS_HARD (XC_BIT(XC_LEVEL_HARD) | XC_BIT(XC_NOTIFY_IPI))
+#define XC_BITS_HARD (XC_BIT(XC_LEVEL_HARD) | XC_BIT(XC_NOTIFY_IPI) | XC_BIT(XC_NOTIFY_DIRECT))
 
 static void *xc_intr_softint[XC_LEVELS];
-
-static struct xc_cpu *
-xc_intr_self(void)
-{
-	return xc_cpu_lookup(curcpu()->ci_index);
-}
 
 /* Runs what is in the inbox of that level until it is empty: context of the level. */
 static void
@@ -77,7 +72,7 @@ xc_intr_drain(struct xc_cpu *xc, enum xc_level level)
 static void
 xc_intr_serve(struct xc_cpu *xc, uint32_t bits)
 {
-	if ((bits & XC_BIT(XC_LEVEL_HARD)) != 0)
+	if ((bits & (XC_BIT(XC_LEVEL_HARD) | XC_BIT(XC_NOTIFY_DIRECT))) != 0)
 		xc_intr_drain(xc, XC_LEVEL_HARD);
 	if ((bits & XC_BIT(XC_NOTIFY_IPI)) != 0)
 		xc_ipi_drain(xc);
@@ -95,35 +90,46 @@ xc_intr_take(struct xc_cpu *xc)
 	return atomic_exchange_explicit(&xc->x_notify, 0, memory_order_acquire);
 }
 
+/* What was posted lazily. */
+static inline void
+xc_intr_look_lazy(struct xc_cpu *xc)
+{
+	/* Acquire: pairs with xc_intr_notify_lazy(). */
+	if (atomic_load_explicit(&xc->x_lazy, memory_order_relaxed) != 0)
+		xc_intr_serve(xc, atomic_exchange_explicit(&xc->x_lazy, 0, memory_order_acquire));
+}
+
+/* The end of every other interrupt. */
+static void
+xc_intr_exit(void)
+{
+	struct xc_cpu *xc = xc_self();
+
+	if (xc != NULL)
+		xc_intr_look_lazy(xc);
+}
+
 static void
 xc_intr_handler(void *arg __attribute__((unused)), struct trapframe *frame __attribute__((unused)))
 {
-	struct xc_cpu *xc = xc_intr_self();
+	struct xc_cpu *xc = xc_self();
 	uint32_t bits;
 
 	if (xc == NULL)
 		return; /* sent by nobody of ours */
 	bits = xc_intr_take(xc);
 	xc_stats_interrupt(xc, bits == 0);
-	xc_intr_serve(xc, bits);
-}
-
-/* The end of every interrupt. */
-static void
-xc_intr_exit(void)
-{
-	struct xc_cpu *xc = xc_intr_self();
-
-	if (xc == NULL || atomic_load_explicit(&xc->x_lazy, memory_order_relaxed) == 0)
-		return;
-	/* Acquire: pairs with xc_intr_notify_lazy(). */
-	xc_intr_serve(xc, atomic_exchange_explicit(&xc->x_lazy, 0, memory_order_acquire));
+	if (bits == XC_BIT(XC_NOTIFY_DIRECT))
+		xc_direct_serve(xc);
+	else
+		xc_intr_serve(xc, bits);
+	xc_intr_look_lazy(xc);
 }
 
 static bool
 xc_intr_nmi(struct trapframe *frame __attribute__((unused)))
 {
-	struct xc_cpu *xc = xc_intr_self();
+	struct xc_cpu *xc = xc_self();
 
 	/* Acquire: pairs with xc_intr_notify(). */
 	if (xc == NULL || atomic_exchange_explicit(&xc->x_nmi, 0, memory_order_acquire) == 0)
@@ -135,7 +141,7 @@ xc_intr_nmi(struct trapframe *frame __attribute__((unused)))
 static void
 xc_intr_soft(void *arg)
 {
-	xc_intr_drain(xc_intr_self(), (enum xc_level)(uintptr_t)arg);
+	xc_intr_drain(xc_self(), (enum xc_level)(uintptr_t)arg);
 }
 
 /* As the interrupt that this CPU would send itself.  `intr`: interrupts are to be on when it
@@ -170,13 +176,17 @@ xc_intr_notify(struct xc_cpu *self, struct xc_cpu *target, unsigned level, bool 
 void
 xc_intr_resend(struct xc_cpu *target, enum xc_level level)
 {
+	bool intr;
+
 	/* Release, both: as in xc_intr_notify(). */
 	if (level == XC_LEVEL_NMI) {
 		atomic_exchange_explicit(&target->x_nmi, 1, memory_order_acq_rel);
 		xcp_send_nmi(target->x_ci);
 	} else {
+		intr = machine_intr_disable();
 		atomic_fetch_or_explicit(&target->x_notify, XC_BIT(level), memory_order_acq_rel);
 		xcp_send_call(target->x_ci);
+		machine_intr_restore(intr);
 	}
 }
 
@@ -191,7 +201,7 @@ void
 xc_intr_poll(void)
 {
 	struct cpu_info *ci = curcpu();
-	struct xc_cpu *xc = xc_intr_self();
+	struct xc_cpu *xc = xc_self();
 	struct xc_job job;
 	unsigned depth;
 	bool on;

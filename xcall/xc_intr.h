@@ -7,12 +7,12 @@
 
 #include <stdbool.h>
 
+#include "xcall/xc_internal.h"
 #include "xcall/xc_ticket.h"
 
-struct xc_cpu;
-
-/* The bit of ipi(9) in x_notify, behind those of the levels. */
+/* The bits of ipi(9) and of the direct slot in x_notify, behind those of the levels. */
 #define XC_NOTIFY_IPI XC_LEVELS
+#define XC_NOTIFY_DIRECT (XC_LEVELS + 1)
 
 /* Establishes vector, soft interrupts, NMI; once. */
 void xc_intr_init(void);
@@ -20,6 +20,15 @@ void xc_intr_init(void);
  * interrupts off; `intr`: they were on before it.  The own CPU then serves at once, and they are on
  * when this returns: it comes last. */
 void xc_intr_notify(struct xc_cpu *self, struct xc_cpu *target, unsigned level, bool intr);
+/* The same for the direct slot of another CPU. */
+static inline void
+xc_intr_notify_direct(struct xc_cpu *target)
+{
+	/* Release: pairs with xc_intr_take(). */
+	if (atomic_fetch_or_explicit(
+		&target->x_notify, 1u << XC_NOTIFY_DIRECT, memory_order_acq_rel) == 0)
+		xcp_send_call(target->x_ci);
+}
 /* The same once more, and an interrupt or NMI whatever was sent before: one may have been lost.
  * Any context but NMI. */
 void xc_intr_resend(struct xc_cpu *target, enum xc_level level);

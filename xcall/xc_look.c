@@ -13,6 +13,7 @@
 #include <stdarg.h>
 
 #include "xcall/xc_descriptor.h"
+#include "xcall/xc_direct.h"
 #include "xcall/xc_internal.h"
 
 /* --- calls ------------------------------------------------------------------------------------ */
@@ -95,7 +96,7 @@ xc_look_oldest(struct xc_cpu *sender, enum xc_level level, struct xc_view *view)
 	uint64_t order, oldest = UINT64_MAX;
 	struct xc_view other;
 
-	for (unsigned i = 0; i < XC_SLOTS; i++) {
+	for (unsigned i = 0; i < XC_DIRECT; i++) {
 		order = atomic_load_explicit(&sender->x_slot[i].s_order, memory_order_relaxed);
 		if (order >= oldest || !xc_look_slot(sender, i, &other) ||
 		    xc_slot_credit(other.v_event.e_level) != xc_slot_credit(level))
@@ -109,12 +110,20 @@ xc_look_oldest(struct xc_cpu *sender, enum xc_level level, struct xc_view *view)
 unsigned
 xc_look_live(const struct xc_cpu *sender)
 {
+	const struct cpu_info *ci;
+	const struct xc_cpu *xc;
 	unsigned n = 0;
 
 	for (unsigned level = 0; level < XC_LEVELS; level++) {
 		uint64_t live = atomic_load_explicit(&sender->x_live[level], memory_order_relaxed);
 
 		n += xc_look_count((uint32_t)live) + xc_look_count((uint32_t)(live >> 32));
+	}
+	CPU_INFO_FOREACH(ci) {
+		xc = xc_cpu_lookup(ci->ci_index);
+		if (xc != NULL && xc_direct_live(xc) &&
+		    xc_slot_sender(xc, xc->x_direct_slot) == sender->x_ci->ci_index)
+			n++;
 	}
 	return n;
 }
@@ -290,11 +299,16 @@ xc_text_level(enum xc_level level)
 static void
 xc_text_add_ref(struct xc_text *text, const struct xc_ref *ref)
 {
-	if (ref->f_ticket != 0)
+	struct xc_cpu *owner;
+	const struct xc_slot *slot;
+
+	if (ref->f_ticket != 0) {
+		slot = xc_slot_lookup(ref->f_ticket, &owner);
 		xc_text_add(
-		    text, "call %#lx of CPU %u", ref->f_ticket, xc_ticket_cpu(ref->f_ticket));
-	else
+		    text, "call %#lx of CPU %u", ref->f_ticket, xc_slot_sender(owner, slot));
+	} else {
 		xc_text_add(text, "the descriptor at %p", (void *)ref->f_call);
+	}
 }
 
 void

@@ -1,9 +1,9 @@
 /*
  * Door 2: all that xcall/ asks of the kernel around it.  README.md says what each must do, by the
  * same numbers; tests/host/toy/include/kernel/ has the prototypes.
- *  1. struct cpu_info: ci_index, ci_apicid, ci_curlwp, ci_spin_depth, ci_intr_depth, ci_nopreempt,
- *     ci_intr_count[CPU_VECTORS] (atomic), ci_xcall (ours); curcpu(), cpu_lookup(), cpu_online(),
- *     cpu_distance(), CPU_INFO_FOREACH(); ncpu, MAXCPUS, CACHE_LINE_BYTES.
+ *  1. struct cpu_info: ci_index, ci_apicid, ci_curlwp, ci_spin_depth, ci_intr_depth, ci_nmi_depth,
+ *     ci_nopreempt, ci_intr_count[CPU_VECTORS] (atomic), ci_xcall (ours); curcpu(), cpu_lookup(),
+ *     cpu_online(), cpu_distance(), CPU_INFO_FOREACH(); ncpu, MAXCPUS, CACHE_LINE_BYTES.
  *  2. struct cpuset: cs_word[CPUSET_WORDS]; CPUSET_END; cpuset_zero(), _add(), _remove(), _has(),
  *     _empty(), _first(), _next().
  *  3. lwp_t: l_name[LWP_NAME_BYTES], l_cpu, l_base_pri, l_blocked_on (atomic), l_xcall (ours);
@@ -18,7 +18,8 @@
  *  9. nmi_establish(), xcp_send_nmi().
  * 10. softint_establish(), _schedule(); SOFTINT_MPSAFE, SOFTINT_ and IPL_SOFT: four levels each.
  * 11. clock_ns(), machine_cycles(), clock_cycles_to_ns(). 12. kmem_boot_alloc().
- * 13. panic(), panic_stop_here(), KASSERT(), KASSERTMSG(); evcnt_attach_dynamic(), _increment();
+ * 13.  panic(), panic_stop_here(), KASSERT(), KASSERTMSG(); evcnt_attach_dynamic(), _sum(),
+ *     _increment();
  *     printf(), snprintf(), vsnprintf(); EBUSY and its like; ksyms_format(), spinlock_wanted() with
  *     their sizes of text; machine_backtrace(), machine_hypervisor().
  */
@@ -82,15 +83,14 @@ xcp_unsleepable(void)
 }
 
 #define xcp_pause() machine_pause()
-
-/* Any context but NMI; the stores before are visible to the handler. */
+/* Interrupts off, not in an NMI; the stores before are visible to the handler. */
 static inline void
 xcp_send_call(struct cpu_info *ci)
 {
-	machine_send_ipi(ci, INTR_VECTOR_XCALL);
+	machine_send_call(ci);
 }
 
-/* One that cannot be sent is not lost: its word is set, a stall's report sends it again. */
+/* One that cannot be sent is not lost: a stall's report sends it again. */
 static inline void
 xcp_send_nmi(struct cpu_info *ci)
 {

@@ -9,6 +9,8 @@
 
 struct xc_cpu;
 
+/* xc_unicast() by way of the slots. */
+uint64_t xc_unicast_slot(unsigned flags, xcfunc_t, void *arg1, void *arg2, struct cpu_info *);
 /* The level that the flags name; panics when they contradict each other. */
 enum xc_level xc_post_level(const char *who, unsigned flags);
 /* Panics for what no post may be. */
@@ -16,11 +18,6 @@ enum xc_level xc_post_assert(const char *who, unsigned flags, xcfunc_t);
 /* No CPU is a target yet: calls run inline, and this does it. */
 bool xc_post_early_p(void);
 void xc_post_early(enum xc_level, xcfunc_t, void *arg1, void *arg2);
-/* The state of a CPU that calls can be posted to, or NULL.  Interrupts off until the post is
- * over. */
-struct xc_cpu *xc_post_target(const struct cpu_info *);
-/* One more unicast, or broadcast. */
-void xc_post_count(struct xc_cpu *self, enum xc_level, bool unicast);
 /* Tells a target of what was published for it, as the flags say; the own CPU last. */
 void xc_post_notify(
     struct xc_cpu *self, struct xc_cpu *target, enum xc_level, unsigned flags, bool intr);

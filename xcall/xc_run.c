@@ -29,16 +29,17 @@ xc_run_init(struct xc_stack *stack, enum xc_level level)
 }
 
 /* Apart from its callers, whose stack frames nest. */
-static _Noreturn void __attribute__((noinline))
-xc_run_blame(uintptr_t func, const struct xcp_context *before, const struct xcp_context *after)
+_Noreturn void __attribute__((noinline))
+xc_run_blame(uintptr_t func, const struct xcp_context *before)
 {
+	const struct xcp_context after = xcp_context();
 	char name[KSYMS_TEXT_BYTES];
 
 	panic("xcall: %s did not leave its context as it found it: preemption off %u (was %u), "
 	      "interrupts %s (were %s), spinlocks %u (were %u), mutexes %u (were %u)",
-	    ksyms_format(func, name), after->nopreempt, before->nopreempt,
-	    after->intr_on ? "on" : "off", before->intr_on ? "on" : "off", after->spinlocks,
-	    before->spinlocks, after->mutexes, before->mutexes);
+	    ksyms_format(func, name), after.nopreempt, before->nopreempt,
+	    after.intr_on ? "on" : "off", before->intr_on ? "on" : "off", after.spinlocks,
+	    before->spinlocks, after.mutexes, before->mutexes);
 }
 
 static void
@@ -48,7 +49,7 @@ xc_run_check(uintptr_t func, const struct xcp_context *before)
 
 	if (after.nopreempt != before->nopreempt || after.spinlocks != before->spinlocks ||
 	    after.mutexes != before->mutexes || after.intr_on != before->intr_on)
-		xc_run_blame(func, before, &after);
+		xc_run_blame(func, before);
 }
 
 void
@@ -69,24 +70,13 @@ xc_run_handler(void (*func)(void *), void *arg)
 	xc_run_check((uintptr_t)func, &before);
 }
 
-/* A new record on the stack; the depth below it, for the end. */
-static unsigned
-xc_run_push(struct xc_stack *stack, enum xc_level level, const struct xc_job *job, uint64_t since)
+/* Of a descriptor: the record says so until the end. */
+static void
+xc_run_set_call(struct xc_run *run, struct xc_call *call, uint64_t number)
 {
-	unsigned depth = atomic_load_explicit(&stack->k_depth, memory_order_relaxed);
-	struct xc_run *run = &stack->k_run[depth];
-
-	KASSERT(depth < xc_run_limit(level));
-	/* Relaxed: the depth comes after them. */
-	atomic_store_explicit(&run->r_ticket, job->j_ticket, memory_order_relaxed);
-	atomic_store_explicit(&run->r_call, job->j_call, memory_order_relaxed);
-	atomic_store_explicit(&run->r_func, job->j_func, memory_order_relaxed);
-	atomic_store_explicit(&run->r_since, since, memory_order_relaxed);
-	atomic_store_explicit(&run->r_number, job->j_number, memory_order_relaxed);
-	xc_run_set_wait(run, NULL);
-	/* Release: pairs with xc_run_depth(). */
-	atomic_store_explicit(&stack->k_depth, depth + 1, memory_order_release);
-	return depth;
+	/* Relaxed: on the way in the depth comes after them, on the way out before. */
+	atomic_store_explicit(&run->r_call, call, memory_order_relaxed);
+	atomic_store_explicit(&run->r_number, number, memory_order_relaxed);
 }
 
 void
@@ -94,35 +84,44 @@ xc_run_job(struct xc_cpu *xc, enum xc_level level, const struct xc_job *job)
 {
 	struct xc_stack *stack = &xc->x_stack[level];
 	uint64_t since = machine_cycles();
-	unsigned depth = xc_run_push(stack, level, job, since);
+	unsigned depth = atomic_load_explicit(&stack->k_depth, memory_order_relaxed);
 
+	KASSERT(depth < xc_run_limit(level));
+	if (job->j_call != NULL)
+		xc_run_set_call(&stack->k_run[depth], job->j_call, job->j_number);
+	xc_run_begin(stack, job->j_ticket, job->j_func, since);
 	/* Release: pairs with xc_drain_calls(), which then looks for the record. */
 	if (job->j_call != NULL)
 		atomic_store_explicit(
 		    &xc->x_inbox[level].i_begun, job->j_number, memory_order_release);
-	xc_run_function(job->j_func, job->j_arg1, job->j_arg2);
-	xc_stats_run(xc, level, job, since);
+	if (level == XC_LEVEL_HARD)
+		xc_run_hard_function(job->j_func, job->j_arg1, job->j_arg2);
+	else
+		xc_run_function(job->j_func, job->j_arg1, job->j_arg2);
+	xc_stats_run(xc, level, job->j_order, job->j_posted, since);
 	if (job->j_slot != NULL) {
 		xc_slot_finish(job->j_sender, job->j_slot, xc->x_ci->ci_index);
 	} else {
-		xc_stats_complete_call(job, level);
+		xc_stats_end(job->j_sender, level, job->j_order, job->j_posted);
 		xc_descriptor_finish(job->j_call);
 	}
-	/* Last: a drain that no longer finds the record may give the descriptor away.  Release:
-	 * pairs with xc_run_depth(). */
-	atomic_store_explicit(&stack->k_depth, depth, memory_order_release);
+	/* Last: a drain that no longer finds the record may give the descriptor away. */
+	xc_run_end(stack, depth);
+	if (job->j_call != NULL)
+		xc_run_set_call(&stack->k_run[depth], NULL, 0);
 }
 
 void
 xc_run_hard(struct xc_cpu *xc, void (*func)(void *), void *arg)
 {
 	struct xc_stack *stack = &xc->x_stack[XC_LEVEL_HARD];
-	/* The record says which function it is; nobody calls it from there. */
-	struct xc_job job = { .j_func = (xcfunc_t)(uintptr_t)func };
-	unsigned depth = xc_run_push(stack, XC_LEVEL_HARD, &job, machine_cycles());
+	unsigned depth;
 
+	KASSERT(atomic_load_explicit(&stack->k_depth, memory_order_relaxed) < XC_DEPTH_MAX);
+	/* The record says which function it is; nobody calls it from there. */
+	depth = xc_run_begin(stack, 0, (xcfunc_t)(uintptr_t)func, machine_cycles());
 	xc_run_handler(func, arg);
-	atomic_store_explicit(&stack->k_depth, depth, memory_order_release);
+	xc_run_end(stack, depth);
 }
 
 unsigned

@@ -13,6 +13,7 @@
 
 #include "xcall/xc_call.h"
 #include "xcall/xc_inbox.h"
+#include "xcall/xc_port.h"
 #include "xcall/xc_ticket.h"
 
 /* How deep functions nest at the low and the hard level; at the others they do not. */
@@ -42,7 +43,46 @@ struct xc_stack {
 };
 
 void xc_run_init(struct xc_stack *, enum xc_level);
-/* Calls the function and panics when it does not leave its context as it found it. */
+/* A new record on top, of a call by ticket or (0) of nobody's; the depth below it, for the end. */
+static inline unsigned
+xc_run_begin(struct xc_stack *stack, uint64_t ticket, xcfunc_t func, uint64_t since)
+{
+	unsigned depth = atomic_load_explicit(&stack->k_depth, memory_order_relaxed);
+	struct xc_run *run = &stack->k_run[depth];
+
+	/* Relaxed: the depth comes after them. */
+	atomic_store_explicit(&run->r_ticket, ticket, memory_order_relaxed);
+	atomic_store_explicit(&run->r_func, func, memory_order_relaxed);
+	atomic_store_explicit(&run->r_since, since, memory_order_relaxed);
+	/* Release: pairs with xc_run_depth(). */
+	atomic_store_explicit(&stack->k_depth, depth + 1, memory_order_release);
+	return depth;
+}
+
+static inline void
+xc_run_end(struct xc_stack *stack, unsigned depth)
+{
+	/* Release: pairs with xc_run_depth(). */
+	atomic_store_explicit(&stack->k_depth, depth, memory_order_release);
+}
+
+_Noreturn void xc_run_blame(uintptr_t func, const struct xcp_context *before);
+
+/* Calls a function of the hard level.  Adaptive mutexes refuse it by themselves. */
+static inline void
+xc_run_hard_function(xcfunc_t func, void *arg1, void *arg2)
+{
+	const struct cpu_info *ci = curcpu();
+	unsigned nopreempt = ci->ci_nopreempt, spinlocks = ci->ci_spin_depth;
+
+	(*func)(arg1, arg2);
+	if (ci->ci_nopreempt != nopreempt || ci->ci_spin_depth != spinlocks ||
+	    machine_intr_enabled())
+		xc_run_blame((uintptr_t)func,
+		    &(struct xcp_context){ .nopreempt = nopreempt, .spinlocks = spinlocks });
+}
+
+/* Calls it, and panics when it does not leave its context as it found it. */
 void xc_run_function(xcfunc_t, void *arg1, void *arg2);
 void xc_run_handler(void (*func)(void *), void *arg);
 /* Runs a handler on top of the hard level's stack, as nobody's call.  Hard interrupt context. */
@@ -52,8 +92,7 @@ void xc_run_job(struct xc_cpu *, enum xc_level, const struct xc_job *);
 /* Acquire: pairs with xc_run_job(): the records below it are those of running functions. */
 unsigned xc_run_depth(const struct xc_stack *);
 bool xc_run_is(const struct xc_run *, const struct xc_ref *);
-/* What the record's function waits for; false when it does not. */
-bool xc_run_wait(const struct xc_run *, struct xc_ref *);
+bool xc_run_wait(const struct xc_run *, struct xc_ref *); /* what it waits for; false: nothing */
 void xc_run_set_wait(struct xc_run *, const struct xc_ref *);
 /* Panics when the caller is inside that call's own function. */
 void xc_run_assert_not_own(struct xc_cpu *, const struct xc_ref *, const char *who);

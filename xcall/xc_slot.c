@@ -62,6 +62,7 @@
 
 #include <stddef.h>
 
+#include "xcall/xc_direct.h"
 #include "xcall/xc_internal.h"
 #include "xcall/xc_stats.h"
 #include "xcall/xc_thread.h"
@@ -80,7 +81,7 @@ static const int xc_credits[XC_CREDITS] = {
 	[XC_CREDIT_NMI] = XC_ROOM_NMI,
 };
 _Static_assert(
-    XC_ROOM_SLEEP + XC_ROOM_HARD + XC_ROOM_NMI == XC_SLOTS, "who has a credit finds a slot");
+    XC_ROOM_SLEEP + XC_ROOM_HARD + XC_ROOM_NMI == XC_DIRECT, "who has a credit finds a slot");
 
 enum xc_credit
 xc_slot_credit(enum xc_level level)
@@ -105,7 +106,8 @@ xc_slot_init_cpu(struct xc_cpu *xc)
 	for (unsigned c = 0; c < XC_CREDITS; c++)
 		atomic_store_explicit(&xc->x_credit[c], xc_credits[c], memory_order_relaxed);
 	atomic_store_explicit(&xc->x_boards, (1u << XC_BOARDS) - 1, memory_order_relaxed);
-	atomic_store_explicit(&xc->x_free, UINT64_MAX, memory_order_relaxed);
+	atomic_store_explicit(&xc->x_free, XC_ALL_FREE, memory_order_relaxed);
+	xc_direct_init_cpu(xc);
 }
 
 static uint64_t
@@ -329,38 +331,57 @@ xc_slot_was_cancelled(struct xc_cpu *xc, struct xc_slot *slot)
 	return (words & XC_GROUP_CANCELLED) != 0;
 }
 
-/* The last target has returned, or was withdrawn: ends the call. */
+/* The slot, whose call is over, serves the next one. */
 static void
-xc_slot_retire(struct xc_cpu *xc, struct xc_slot *slot)
+xc_slot_free(struct xc_cpu *xc, struct xc_slot *slot, enum xc_credit class)
 {
-	uint64_t state = atomic_load_explicit(&slot->s_state, memory_order_relaxed);
 	unsigned board = atomic_load_explicit(&slot->s_board, memory_order_relaxed);
-	enum xc_level level = xc_state_level(state);
-	enum xc_credit class = xc_slot_credit(level);
-	bool waited;
-
-	KASSERTMSG((state & XC_STATE_LIVE) != 0, "slot %zu of CPU %u", (size_t)(slot - xc->x_slot),
-	    xc->x_ci->ci_index);
-	xc_stats_complete(xc, slot, level);
-	state &= ~(uint64_t)XC_STATE_LIVE;
-	if (xc_slot_was_cancelled(xc, slot))
-		state |= XC_STATE_CANCELLED;
-	/* Release: pairs with xc_drain_slots(), which passes over what is not live. */
-	atomic_fetch_and_explicit(&xc->x_live[level], ~xc_slot_bit(xc, slot), memory_order_release);
-	/* Release: pairs with xc_slot_result(); what the other targets did came before, through the
-	 * words that they and we changed.  Sequentially consistent: s_waited is read after it. */
-	atomic_store_explicit(&slot->s_state, state, memory_order_seq_cst);
-	waited = atomic_load_explicit(&slot->s_waited, memory_order_seq_cst);
 
 	/* Release, all three: pair with xc_slot_take().  The credit comes last: who has one finds
 	 * the rest. */
 	if (board != XC_NO_BOARD)
 		atomic_fetch_or_explicit(&xc->x_boards, 1u << board, memory_order_release);
 	atomic_fetch_or_explicit(&xc->x_free, xc_slot_bit(xc, slot), memory_order_release);
-	/* Sequentially consistent, both: x_wanted is read after the credit is there, as
+	/* Sequentially consistent: x_wanted is read after the credit is there, as
 	 * xc_thread_sleep_slot() and xc_thread_wait_slot() look for room after they have raised
 	 * it. */
 	atomic_fetch_add_explicit(&xc->x_credit[class], 1, memory_order_seq_cst);
+}
+
+/* The last target has returned, or was withdrawn: ends the call. */
+static void
+xc_slot_retire(struct xc_cpu *xc, struct xc_slot *slot)
+{
+	uint64_t state = atomic_load_explicit(&slot->s_state, memory_order_relaxed);
+	enum xc_level level = xc_state_level(state);
+	enum xc_credit class = xc_slot_credit(level);
+	bool waited;
+
+	KASSERTMSG((state & XC_STATE_LIVE) != 0, "slot %zu of CPU %u", (size_t)(slot - xc->x_slot),
+	    xc->x_ci->ci_index);
+	/* Relaxed: they are constant while the call is live. */
+	xc_stats_end(xc_cpu_lookup(xc_slot_sender(xc, slot)), level,
+	    atomic_load_explicit(&slot->s_order, memory_order_relaxed),
+	    atomic_load_explicit(&slot->s_posted, memory_order_relaxed));
+	state &= ~(uint64_t)XC_STATE_LIVE;
+	if (xc_slot_was_cancelled(xc, slot))
+		state |= XC_STATE_CANCELLED;
+	if (slot == xc->x_direct_slot)
+		atomic_store_explicit(&slot->s_groups, 1, memory_order_relaxed);
+	else
+		/* Release: pairs with xc_drain_slots(), which passes over what is not live. */
+		atomic_fetch_and_explicit(
+		    &xc->x_live[level], ~xc_slot_bit(xc, slot), memory_order_release);
+	/* Release: pairs with xc_slot_result(); what the other targets did came before, through the
+	 * words that they and we changed.  Sequentially consistent: s_waited is read after it. */
+	atomic_store_explicit(&slot->s_state, state, memory_order_seq_cst);
+	waited = atomic_load_explicit(&slot->s_waited, memory_order_seq_cst);
+
+	if (slot == xc->x_direct_slot) {
+		xc_direct_free(xc);
+		return;
+	}
+	xc_slot_free(xc, slot, class);
 	if (class != XC_CREDIT_SLEEP)
 		return; /* nobody sleeps for those, and this may be an NMI */
 	if (waited)
@@ -443,10 +464,21 @@ xc_slot_withdraw(struct xc_cpu *xc, struct xc_slot *slot, uint64_t ticket)
 /* --- looking ---------------------------------------------------------------------------------- */
 
 struct xc_slot *
-xc_slot_lookup(uint64_t ticket, struct xc_cpu **sender)
+xc_slot_lookup(uint64_t ticket, struct xc_cpu **owner)
 {
-	*sender = xc_cpu_lookup(xc_ticket_cpu(ticket));
-	return *sender != NULL ? &(*sender)->x_slot[xc_ticket_slot(ticket)] : NULL;
+	*owner = xc_cpu_lookup(xc_ticket_cpu(ticket));
+	return *owner != NULL ? &(*owner)->x_slot[xc_ticket_slot(ticket)] : NULL;
+}
+
+unsigned
+xc_slot_sender(const struct xc_cpu *owner, const struct xc_slot *slot)
+{
+	const struct xc_cpu *from = NULL;
+
+	/* Relaxed: who looks at a call that may end looks at its state again. */
+	if (slot == owner->x_direct_slot)
+		from = atomic_load_explicit(&slot->s_from, memory_order_relaxed);
+	return (from != NULL ? from : owner)->x_ci->ci_index;
 }
 
 uint64_t

@@ -26,27 +26,30 @@ struct xc_board_group {
 #define XC_NO_BOARD 0xffu
 
 struct xc_slot {
-	_Atomic uint64_t s_state;  /* a: xc_ticket.h */
-	_Atomic(xcfunc_t) s_func;  /* a, l */
-	void *s_arg1, *s_arg2;     /* l */
-	_Atomic uint64_t s_order;  /* a, l: place among the posts of its sender */
-	_Atomic uint64_t s_posted; /* a, l: when, in cycles */
-	struct xc_group s_group;   /* the targets, when they are in one group */
-	_Atomic uint16_t s_base;   /* a, l: lowest CPU of s_group */
-	_Atomic uint16_t s_groups; /* a: groups of the board that have not finished */
-	_Atomic uint8_t s_board;   /* a, l: which, or XC_NO_BOARD */
-	_Atomic bool s_lazy;       /* a, l: posted with XC_LAZY */
-	_Atomic bool s_waited;     /* a: somebody sleeps, or did, for its end */
-	_Atomic bool s_cancels;    /* a: somebody cancels, or did */
+	_Atomic uint64_t s_state;              /* a: xc_ticket.h */
+	_Atomic(xcfunc_t) s_func;              /* a, l */
+	void *s_arg1, *s_arg2;                 /* l */
+	_Atomic uint64_t s_order;              /* a, l: place among the posts of its sender */
+	_Atomic uint64_t s_posted;             /* a, l: when, in cycles */
+	struct xc_group s_group;               /* the targets, when they are in one group */
+	_Atomic uint16_t s_base;               /* a, l: lowest CPU of s_group */
+	_Atomic uint16_t s_groups;             /* a: groups of the board that have not finished */
+	_Atomic uint8_t s_board;               /* a, l: which, or XC_NO_BOARD */
+	_Atomic bool s_lazy;                   /* a, l: posted with XC_LAZY */
+	_Atomic bool s_waited;                 /* a: somebody sleeps, or did, for its end */
+	_Atomic bool s_cancels;                /* a: somebody cancels, or did */
+	_Atomic(const struct xc_cpu *) s_from; /* a, l: the sender, in a direct slot */
 } __attribute__((aligned(CACHE_LINE_BYTES)));
 
 /* What posts are counted against, so that no class shuts another one out, and how many of each may
  * be live. */
 enum xc_credit { XC_CREDIT_SLEEP, XC_CREDIT_HARD, XC_CREDIT_NMI, XC_CREDITS };
 #define XC_ROOM_SLEEP 40
-#define XC_ROOM_HARD 16
+#define XC_ROOM_HARD 15
 #define XC_ROOM_NMI 8
 enum xc_credit xc_slot_credit(enum xc_level level);
+/* x_free when all is over. */
+#define XC_ALL_FREE (UINT64_MAX >> 1)
 
 void xc_slot_init_cpu(struct xc_cpu *);
 /* Room for a call of that level, for targets in more than one group or not; NULL when there is
@@ -73,7 +76,9 @@ void xc_slot_finish(struct xc_cpu *sender, struct xc_slot *, unsigned cpu);
 unsigned xc_slot_withdraw(struct xc_cpu *, struct xc_slot *, uint64_t ticket);
 
 /* The slot that a ticket names, and whose it is; NULL: none.  Any context. */
-struct xc_slot *xc_slot_lookup(uint64_t ticket, struct xc_cpu **sender);
+struct xc_slot *xc_slot_lookup(uint64_t ticket, struct xc_cpu **owner);
+/* Which CPU has posted the call in a slot of that owner. */
+unsigned xc_slot_sender(const struct xc_cpu *owner, const struct xc_slot *);
 uint64_t xc_slot_ticket(const struct xc_cpu *, const struct xc_slot *, uint64_t state);
 /* EBUSY: live; 0: over; ECANCELED; EINVAL: forged.  Acquire unless live: pairs with
  * xc_slot_retire().  Any context. */

@@ -172,7 +172,7 @@ xc_stall_resend(const struct xc_view *view, struct xc_cpu *target)
 		    &target->x_inbox[event->e_level], event->e_sender->x_ci->ci_index);
 	xc_intr_resend(target, event->e_level);
 	xc_stall_report.resent++;
-	xc_stats_stall(xc_cpu_lookup(curcpu()->ci_index), true);
+	xc_stats_stall(xc_self(), true);
 }
 
 static void
@@ -451,7 +451,7 @@ xc_stall_act(struct xc_stall *stall, const struct xc_case *case_, uint64_t now)
 			xc_stall_panic(stall, case_, now);
 		stall->l_reports++;
 		stall->l_next_ns = xc_stall_next(stall, now);
-		xc_stats_stall(xc_cpu_lookup(curcpu()->ci_index), false);
+		xc_stats_stall(xc_self(), false);
 		atomic_store_explicit(&xc_stall_busy, false, memory_order_release);
 	} else if (panics && now - stall->l_since_ns - panic_ns > XC_STALL_PATIENCE_NS) {
 		xc_stall_panic(stall, case_, now);

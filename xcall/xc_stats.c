@@ -3,13 +3,13 @@
  *
  * Each CPU counts what it does itself, but for the end of a call, which its last target counts with
  * the sender.  Counts are exact, and whoever has waited for a call finds it counted.  Times go into
- * histograms with bins of powers of two, for one call in xc_stats_every by its number among the
- * posts of its sender: so all times of a broadcast are taken, or none.
+ * histograms with bins of powers of two, for one call in so many by its number among the posts of
+ * its sender: so all times of a broadcast are taken, or none.
  *
  * Limits
  *
  * Times between two CPUs compare their cycle counters; where those differ, a time that would be
- * negative counts as none.  A sender that posts in a pattern as long as xc_stats_every shows always
+ * negative counts as none.  A sender that posts in a pattern as long as that number shows always
  * the same part of it; choose another number then.  A call that was withdrawn counts as complete
  * when that is done.
  */
@@ -19,27 +19,57 @@
 
 #include "xcall/xc_internal.h"
 
-/* Of the CPU that owns them, and atomic since others read them, or an NMI interrupts it. */
-struct xc_times {
-	_Atomic uint64_t t_bin[XC_HISTOGRAM_BINS];
-};
-
-struct xc_figures {
-	_Atomic uint64_t f_posted[XC_CLASSES], f_run[XC_CLASSES], f_full[XC_CLASSES];
-	_Atomic uint64_t f_interrupts, f_empty, f_served, f_resent, f_stalls;
-	struct xc_times f_begin[XC_CLASSES], f_run_ns[XC_CLASSES];
-	/* The targets write these. */
-	struct xc_times f_complete[XC_CLASSES] __attribute__((aligned(CACHE_LINE_BYTES)));
-};
-
 #define XC_STATS_EVERY 64u
-static _Atomic unsigned xc_stats_every = XC_STATS_EVERY;
+_Atomic uint64_t xc_stats_mask = XC_STATS_EVERY - 1;
 
+static struct evcnt xc_unicast_ev, xc_broadcast_ev;
+/* Calls that ran inline in bring-up. */
+static _Atomic uint64_t xc_early_unicasts, xc_early_broadcasts;
 static struct evcnt xc_full_ev, xc_empty_ev, xc_stall_ev, xc_resent_ev;
+
+static uint64_t
+xc_stats_get(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static uint64_t
+xc_stats_sum(bool unicast)
+{
+	const struct cpu_info *ci;
+	const struct xc_cpu *xc;
+	uint64_t posted = 0, broadcasts = 0;
+
+	CPU_INFO_FOREACH(ci) {
+		if ((xc = xc_cpu_lookup(ci->ci_index)) == NULL)
+			continue;
+		for (unsigned c = 0; c < XC_CLASSES; c++)
+			posted += xc_stats_get(&xc->x_figures->f_posted[c]);
+		broadcasts += xc_stats_get(&xc->x_figures->f_broadcasts);
+	}
+	return unicast ? posted - broadcasts + xc_stats_get(&xc_early_unicasts)
+		       : broadcasts + xc_stats_get(&xc_early_broadcasts);
+}
+
+static uint64_t
+xc_stats_unicasts(void)
+{
+	return xc_stats_sum(true);
+}
+
+static uint64_t
+xc_stats_broadcasts(void)
+{
+	return xc_stats_sum(false);
+}
 
 void
 xc_stats_init(void)
 {
+	evcnt_attach_sum(
+	    &xc_unicast_ev, EVCNT_TYPE_MISC, "crosscall", "unicast", xc_stats_unicasts);
+	evcnt_attach_sum(
+	    &xc_broadcast_ev, EVCNT_TYPE_MISC, "crosscall", "broadcast", xc_stats_broadcasts);
 	evcnt_attach_dynamic(&xc_full_ev, EVCNT_TYPE_MISC, NULL, "crosscall", "no room");
 	evcnt_attach_dynamic(
 	    &xc_empty_ev, EVCNT_TYPE_INTR, NULL, "crosscall", "interrupt for nothing");
@@ -53,25 +83,10 @@ xc_stats_init_cpu(struct xc_cpu *xc)
 	xc->x_figures = kmem_boot_alloc(sizeof(*xc->x_figures));
 }
 
-static enum xc_class
-xc_stats_class(enum xc_level level)
-{
-	return level == XC_LEVEL_LOW ? XC_CLASS_LOW
-	    : level < XC_LEVEL_HARD  ? XC_CLASS_SOFT
-	    : level == XC_LEVEL_HARD ? XC_CLASS_HARD
-				     : XC_CLASS_NMI;
-}
-
-static void
-xc_stats_add(_Atomic uint64_t *counter)
-{
-	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
-}
-
 void
-xc_stats_post(struct xc_cpu *self, enum xc_level level)
+xc_stats_early(bool unicast)
 {
-	xc_stats_add(&self->x_figures->f_posted[xc_stats_class(level)]);
+	xc_stats_add(unicast ? &xc_early_unicasts : &xc_early_broadcasts);
 }
 
 void
@@ -97,20 +112,10 @@ xc_stats_served(struct xc_cpu *here)
 }
 
 void
-xc_stats_interrupt(struct xc_cpu *here, bool empty)
+xc_stats_empty(struct xc_cpu *here)
 {
-	xc_stats_add(&here->x_figures->f_interrupts);
-	if (empty) {
-		evcnt_increment(&xc_empty_ev);
-		xc_stats_add(&here->x_figures->f_empty);
-	}
-}
-
-static bool
-xc_stats_sampled(uint64_t order)
-{
-	/* Relaxed: any recent value will do.  A division of 32 bits costs a third of one of 64. */
-	return (unsigned)order % atomic_load_explicit(&xc_stats_every, memory_order_relaxed) == 0;
+	evcnt_increment(&xc_empty_ev);
+	xc_stats_add(&here->x_figures->f_empty);
 }
 
 static void
@@ -123,52 +128,29 @@ xc_stats_time(struct xc_times *times, uint64_t from, uint64_t to)
 }
 
 void
-xc_stats_run(struct xc_cpu *here, enum xc_level level, const struct xc_job *job, uint64_t since)
+xc_stats_time_run(
+    struct xc_cpu *here, enum xc_level level, uint64_t posted_cycles, uint64_t since_cycles)
 {
 	struct xc_figures *f = here->x_figures;
 	enum xc_class class = xc_stats_class(level);
 
-	xc_stats_add(&f->f_run[class]);
-	if (!xc_stats_sampled(job->j_order))
-		return;
-	xc_stats_time(&f->f_begin[class], job->j_posted, since);
-	xc_stats_time(&f->f_run_ns[class], since, machine_cycles());
-}
-
-/* The call of that number is over. */
-static void
-xc_stats_end(struct xc_cpu *sender, enum xc_level level, uint64_t order, uint64_t posted)
-{
-	if (xc_stats_sampled(order))
-		xc_stats_time(&sender->x_figures->f_complete[xc_stats_class(level)], posted,
-		    machine_cycles());
+	xc_stats_time(&f->f_begin[class], posted_cycles, since_cycles);
+	xc_stats_time(&f->f_run_ns[class], since_cycles, machine_cycles());
 }
 
 void
-xc_stats_complete(struct xc_cpu *sender, const struct xc_slot *slot, enum xc_level level)
+xc_stats_time_end(struct xc_cpu *sender, enum xc_level level, uint64_t posted_cycles)
 {
-	/* Relaxed: they are constant while the call is live. */
-	xc_stats_end(sender, level, atomic_load_explicit(&slot->s_order, memory_order_relaxed),
-	    atomic_load_explicit(&slot->s_posted, memory_order_relaxed));
-}
-
-void
-xc_stats_complete_call(const struct xc_job *job, enum xc_level level)
-{
-	xc_stats_end(job->j_sender, level, job->j_order, job->j_posted);
+	xc_stats_time(
+	    &sender->x_figures->f_complete[xc_stats_class(level)], posted_cycles, machine_cycles());
 }
 
 void
 xc_stats_sample(unsigned every)
 {
-	KASSERTMSG(every != 0, "xc_stats_sample: 0");
-	atomic_store_explicit(&xc_stats_every, every, memory_order_relaxed);
-}
-
-static uint64_t
-xc_stats_get(const _Atomic uint64_t *counter)
-{
-	return atomic_load_explicit(counter, memory_order_relaxed);
+	KASSERTMSG(every != 0 && (every & (every - 1)) == 0,
+	    "xc_stats_sample: %u is not a power of two", every);
+	atomic_store_explicit(&xc_stats_mask, every - 1, memory_order_relaxed);
 }
 
 static void

@@ -81,7 +81,7 @@ xc_status(uint64_t where, struct xc_status *status)
 	now = machine_cycles();
 	*status = (struct xc_status){ .func = view.v_func,
 		.flags = xc_status_flags(event.e_level) | (view.v_lazy ? XC_LAZY : 0),
-		.sender = event.e_sender->x_ci->ci_index,
+		.sender = xc_slot_sender(event.e_sender, event.e_slot),
 		.posted = view.v_targets,
 		.begun = view.v_begun,
 		.finished = view.v_finished,
@@ -140,20 +140,34 @@ xc_status_print(struct xc_text *text)
 	xc_text_clear(text);
 }
 
+/* The call in a slot of that owner, if the sender posted it. */
 static void
-xc_status_print_posted(struct xc_cpu *xc, struct xc_text *text)
+xc_status_print_slot(
+    const struct xc_cpu *sender, struct xc_cpu *owner, unsigned slot, struct xc_text *text)
 {
 	struct xc_view view;
 
-	for (unsigned i = 0; i < XC_SLOTS; i++) {
-		if (!xc_look_slot(xc, i, &view))
-			continue;
-		xc_text_add(text, "  posted   ");
-		xc_text_add_view(text, &view);
-		xc_text_add(text, ": begun by %u of %u, finished by %u", view.v_begun,
-		    view.v_targets, view.v_finished);
-		xc_status_print(text);
-	}
+	if (!xc_look_slot(owner, slot, &view) ||
+	    xc_slot_sender(owner, &owner->x_slot[slot]) != sender->x_ci->ci_index)
+		return;
+	xc_text_add(text, "  posted   ");
+	xc_text_add_view(text, &view);
+	xc_text_add(text, ": begun by %u of %u, finished by %u", view.v_begun, view.v_targets,
+	    view.v_finished);
+	xc_status_print(text);
+}
+
+static void
+xc_status_print_posted(struct xc_cpu *xc, struct xc_text *text)
+{
+	struct cpu_info *ci;
+	struct xc_cpu *owner;
+
+	for (unsigned i = 0; i < XC_DIRECT; i++)
+		xc_status_print_slot(xc, xc, i, text);
+	CPU_INFO_FOREACH(ci)
+		if ((owner = xc_cpu_lookup(ci->ci_index)) != NULL)
+			xc_status_print_slot(xc, owner, XC_DIRECT, text);
 }
 
 /* Which senders may have something for it. */

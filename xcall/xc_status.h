@@ -50,7 +50,8 @@ int xc_status_sets(uint64_t where, struct cpuset *posted, struct cpuset *begun,
     struct cpuset *finished) __attribute__((warn_unused_result));
 /* A copy of the figures, each a moment old.  Any context. */
 void xc_stats(const struct cpu_info *, struct xc_stats *);
-/* One call in `every` is timed for the histograms, 1 all of them; 64 by default.  Any context. */
+/* One call in `every`, a power of two, is timed for the histograms, 1 all of them; 64 by default.
+ * Any context. */
 void xc_stats_sample(unsigned every);
 /* Prints what the CPU has posted and what it runs; takes no lock of xcall's.  Any context. */
 void xc_dump(const struct cpu_info *);

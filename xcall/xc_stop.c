@@ -80,13 +80,13 @@ xc_stop_park(struct xc_cpu *self, uint32_t wanted)
 void
 xc_stop_intr(void *arg __attribute__((unused)))
 {
-	(void)xc_stop_park(xc_cpu_lookup(curcpu()->ci_index), XC_STOP_WANTED);
+	(void)xc_stop_park(xc_self(), XC_STOP_WANTED);
 }
 
 static bool
 xc_stop_nmi(struct trapframe *frame __attribute__((unused)))
 {
-	struct xc_cpu *self = xc_cpu_lookup(curcpu()->ci_index);
+	struct xc_cpu *self = xc_self();
 
 	return self != NULL && xc_stop_park(self, XC_STOP_WANTED_NMI);
 }
@@ -198,7 +198,7 @@ xc_stop_settle(const struct cpuset *set)
 unsigned
 xc_stop_cpus(const struct cpuset *set, bool nmi, uint64_t timeout_ns)
 {
-	struct xc_cpu *self = xc_cpu_lookup(curcpu()->ci_index), *xc;
+	struct xc_cpu *self = xc_self(), *xc;
 	unsigned cpu, stopped = 0;
 	uint64_t deadline;
 	bool intr, nested;
@@ -230,7 +230,7 @@ xc_stop_cpus(const struct cpuset *set, bool nmi, uint64_t timeout_ns)
 void
 xc_restart_cpus(const struct cpuset *set)
 {
-	struct xc_cpu *self = xc_cpu_lookup(curcpu()->ci_index), *xc;
+	struct xc_cpu *self = xc_self(), *xc;
 	bool intr, nested;
 
 	KASSERTMSG(set != NULL, "xc_restart_cpus: NULL set");

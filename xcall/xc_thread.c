@@ -198,9 +198,8 @@ void
 xc_thread_sleep(const struct xc_event *event, uint64_t deadline_ns)
 {
 	/* Nobody can wait for a thread without mutexes: no chain comes back to it. */
-	struct xc_cpu *self = mutex_held_count(curlwp) != 0 && deadline_ns == XC_FOREVER
-	    ? xc_cpu_lookup(curcpu()->ci_index)
-	    : NULL;
+	struct xc_cpu *self = mutex_held_count(curlwp) != 0 && deadline_ns == XC_FOREVER ? xc_self()
+											 : NULL;
 	struct xc_holder holder;
 	struct xc_stall stall;
 	uint64_t until;

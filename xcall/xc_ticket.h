@@ -29,8 +29,10 @@ enum xc_level {
 #define XC_TICKET_GENERATION_SHIFT (XC_TICKET_CPU_BITS + XC_TICKET_SLOT_BITS)
 /* The largest one would reach the values that are errors. */
 #define XC_GENERATION_MAX ((UINT64_C(1) << (64 - XC_TICKET_GENERATION_SHIFT)) - 2)
-/* Calls that a CPU may have in flight, as many as a ticket can name. */
+/* Slots of a CPU, as many as a ticket can name.  The last one is not for its own calls: it is the
+ * direct slot, for a call to it (xc_direct.c). */
 #define XC_SLOTS (1u << XC_TICKET_SLOT_BITS)
+#define XC_DIRECT (XC_SLOTS - 1)
 
 static inline uint64_t
 xc_ticket_make(unsigned cpu, unsigned slot, uint64_t generation)

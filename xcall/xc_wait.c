@@ -147,7 +147,7 @@ static void
 xc_wait_announce(unsigned cpu, void *arg)
 {
 	const struct xc_event *event = arg;
-	struct xc_cpu *self = xc_cpu_lookup(curcpu()->ci_index);
+	struct xc_cpu *self = xc_self();
 	bool intr = machine_intr_disable();
 
 	xc_intr_notify(self, xc_cpu_lookup(cpu), event->e_level, intr);
@@ -176,7 +176,7 @@ xc_event_lazy(const struct xc_event *event)
 int
 xc_event_wait(const struct xc_event *event, uint64_t deadline_ns, const char *who)
 {
-	struct xc_cpu *server, *self = xc_cpu_lookup(curcpu()->ci_index);
+	struct xc_cpu *server, *self = xc_self();
 	int result;
 
 	xc_wait_assert(who, event->e_level);
@@ -226,6 +226,33 @@ xc_wait_until(uint64_t where, uint64_t deadline_ns, const char *who)
 						 : xc_ticket_result(where);
 }
 
+/* Looks at a hard call as often as it takes another CPU to run something short, before anything
+ * else is set up for the wait; EBUSY: it needs more than that. */
+static inline int
+xc_wait_look(uint64_t where)
+{
+	const struct cpu_info *ci = curcpu();
+	const struct xc_cpu *owner = xc_cpu_lookup(xc_ticket_cpu(where));
+	uint64_t live = xc_state_live(xc_ticket_generation(where), XC_LEVEL_HARD);
+	const struct xc_slot *slot;
+
+	if (owner == NULL)
+		return EBUSY;
+	slot = &owner->x_slot[xc_ticket_slot(where)];
+	if (ci->ci_nmi_depth != 0 || ci->ci_spin_depth != 0 ||
+	    atomic_load_explicit(&slot->s_lazy, memory_order_relaxed))
+		return EBUSY;
+	for (unsigned i = 0; i < XC_SPINS; i++) {
+		/* Acquire: pairs with xc_slot_retire() and xc_direct_serve(). */
+		uint64_t state = atomic_load_explicit(&slot->s_state, memory_order_acquire);
+
+		if (state != live)
+			return state == (live & ~(uint64_t)XC_STATE_LIVE) ? 0 : EBUSY;
+		xcp_pause();
+	}
+	return EBUSY;
+}
+
 int
 xc_wait(uint64_t where)
 {
@@ -234,6 +261,8 @@ xc_wait(uint64_t where)
 		return 0;
 	if (XC_ISERR(where))
 		return xc_wait_error(where, (uintptr_t)__builtin_return_address(0));
+	if (xc_wait_look(where) == 0)
+		return 0;
 	return xc_wait_until(where, XC_FOREVER, "xc_wait");
 }
 
@@ -258,7 +287,7 @@ xc_done(uint64_t where)
 int
 xc_cancel(uint64_t where, unsigned *withdrawn)
 {
-	struct xc_cpu *self = xc_cpu_lookup(curcpu()->ci_index);
+	struct xc_cpu *self = xc_self();
 	struct xc_event event;
 	unsigned n;
 

@@ -63,15 +63,6 @@
 static const enum xc_level xc_soft_level[] = { XC_LEVEL_SOFTSERIAL, XC_LEVEL_SOFTNET,
 	XC_LEVEL_SOFTBIO, XC_LEVEL_SOFTCLOCK };
 
-static struct evcnt xc_unicast_ev, xc_broadcast_ev;
-
-void
-xc_post_init(void)
-{
-	evcnt_attach_dynamic(&xc_unicast_ev, EVCNT_TYPE_MISC, NULL, "crosscall", "unicast");
-	evcnt_attach_dynamic(&xc_broadcast_ev, EVCNT_TYPE_MISC, NULL, "crosscall", "broadcast");
-}
-
 unsigned
 xc_encode_ipl(int ipl)
 {
@@ -130,14 +121,6 @@ xc_post_early(enum xc_level level, xcfunc_t func, void *arg1, void *arg2)
 	on = intr_enter();
 	xc_run_function(func, arg1, arg2);
 	intr_leave(on);
-}
-
-void
-xc_post_count(struct xc_cpu *self, enum xc_level level, bool unicast)
-{
-	evcnt_increment(unicast ? &xc_unicast_ev : &xc_broadcast_ev);
-	if (self != NULL)
-		xc_stats_post(self, level);
 }
 
 void
@@ -229,7 +212,7 @@ xc_post_one(const struct xc_post *post, struct cpu_info *ci)
 	    1u << ci->ci_index % XC_GROUP_CPUS);
 	ticket = xc_slot_publish(post->p_self, slot, post->p_level);
 	xc_inbox_add_sender(&target->x_inbox[post->p_level], post->p_self->x_ci->ci_index);
-	xc_post_count(post->p_self, post->p_level, true);
+	xc_stats_post(post->p_self, post->p_level, true);
 	xc_post_notify(post->p_self, target, post->p_level, post->p_flags, intr);
 	machine_intr_restore(intr);
 	return ticket;
@@ -322,7 +305,7 @@ xc_post_set(const struct xc_post *post, const struct cpuset *set)
 	}
 	xc_post_target_set(post, slot, &targets);
 	ticket = xc_slot_publish(post->p_self, slot, post->p_level);
-	xc_post_count(post->p_self, post->p_level, false);
+	xc_stats_post(post->p_self, post->p_level, false);
 	/* The slot is the targets' now and may be over already: it must not be read again. */
 	xc_post_notify_set(post, &targets, intr);
 	machine_intr_restore(intr);
@@ -332,10 +315,10 @@ xc_post_set(const struct xc_post *post, const struct cpuset *set)
 /* --- the calls -------------------------------------------------------------------------------- */
 
 uint64_t
-xc_unicast(unsigned flags, xcfunc_t func, void *arg1, void *arg2, struct cpu_info *ci)
+xc_unicast_slot(unsigned flags, xcfunc_t func, void *arg1, void *arg2, struct cpu_info *ci)
 {
 	struct xc_post post = { flags, xc_post_assert("xc_unicast", flags, func), func, arg1, arg2,
-		xc_cpu_lookup(curcpu()->ci_index) };
+		xc_self() };
 
 	KASSERTMSG(ci != NULL, "xc_unicast: NULL ci");
 	KASSERTMSG(cpu_lookup(ci->ci_index) == ci, "xc_unicast: foreign ci %p", (void *)ci);
@@ -343,7 +326,7 @@ xc_unicast(unsigned flags, xcfunc_t func, void *arg1, void *arg2, struct cpu_inf
 	if (xc_post_early_p()) {
 		if (ci != curcpu())
 			return XC_ERROR(EHOSTDOWN);
-		xc_post_count(NULL, post.p_level, true);
+		xc_stats_early(true);
 		xc_post_early(post.p_level, func, arg1, arg2);
 		return 0;
 	}
@@ -357,12 +340,12 @@ xc_post_many(const char *who, unsigned flags, xcfunc_t func, void *arg1, void *a
     const struct cpuset *set)
 {
 	struct xc_post post = { flags, xc_post_assert(who, flags, func), func, arg1, arg2,
-		xc_cpu_lookup(curcpu()->ci_index) };
+		xc_self() };
 
 	if (xc_post_early_p()) {
 		if ((flags & XC_NOSELF) == 0 &&
 		    (set == NULL || cpuset_has(set, curcpu()->ci_index))) {
-			xc_post_count(NULL, post.p_level, false);
+			xc_stats_early(false);
 			xc_post_early(post.p_level, func, arg1, arg2);
 		}
 		return 0;
@@ -421,7 +404,7 @@ uint64_t
 xc_any(unsigned flags, xcfunc_t func, void *arg1, void *arg2, const struct cpuset *set)
 {
 	struct xc_post post = { flags, xc_post_assert("xc_any", flags, func), func, arg1, arg2,
-		xc_cpu_lookup(curcpu()->ci_index) };
+		xc_self() };
 	struct cpu_info *ci;
 	uint64_t ticket;
 

@@ -24,6 +24,9 @@ struct apic_ops {
 	/* Sends an interrupt command and waits (bounded) until the LAPIC has taken it; false if
 	 * not. */
 	bool (*send)(uint32_t apic_id, enum apic_delivery mode, uint8_t vector);
+	/* The same, of a fixed interrupt, without the wait for its own delivery; false when the one
+	 * before was not taken.  Interrupts off, not in an NMI. */
+	bool (*send_fixed)(uint32_t apic_id, uint8_t vector);
 };
 
 extern const struct apic_ops *apic;

@@ -34,6 +34,7 @@ extern const struct trap_idt_operand trap_idt_pointer;
 const struct trap_idt_operand trap_idt_pointer = { sizeof(trap_idt) - 1, (uintptr_t)trap_idt };
 
 extern const uintptr_t trap_stubs[TRAP_VECTORS];
+extern const char trap_stub_call[];
 
 static const char *const trap_names[TRAP_COUNT] = {
 	[0] = "divide error",
@@ -68,13 +69,15 @@ trap_init(void)
 	};
 
 	for (unsigned v = 0; v < TRAP_VECTORS; v++) {
+		uintptr_t stub = v == INTR_VECTOR_XCALL ? (uintptr_t)trap_stub_call : trap_stubs[v];
+
 		trap_idt[v] = (struct trap_gate){
-			.offset_low = (uint16_t)trap_stubs[v],
+			.offset_low = (uint16_t)stub,
 			.selector = BOOT_SEL_CODE64,
 			.ist = v < TRAP_COUNT ? ist[v] : 0,
 			.type = TRAP_GATE_INTERRUPT,
-			.offset_middle = (uint16_t)(trap_stubs[v] >> 16),
-			.offset_high = (uint32_t)(trap_stubs[v] >> 32),
+			.offset_middle = (uint16_t)(stub >> 16),
+			.offset_high = (uint32_t)(stub >> 32),
 		};
 	}
 }

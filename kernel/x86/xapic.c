@@ -75,12 +75,25 @@ xapic_send(uint32_t apic_id, enum apic_delivery mode, uint8_t vector)
 	return sent;
 }
 
+/* No wait for its delivery: the next command waits for that, and finds it done. */
+static bool
+xapic_send_fixed(uint32_t apic_id, uint8_t vector)
+{
+	if ((xapic_read(APIC_REG_ICR_LOW) & XAPIC_ICR_PENDING) != 0 && !xapic_wait_idle())
+		return false;
+	xapic_write(APIC_REG_ICR_HIGH, apic_id << XAPIC_ID_SHIFT);
+	xapic_write(
+	    APIC_REG_ICR_LOW, XAPIC_ICR_ASSERT | APIC_FIXED << APIC_LVT_DELIVERY_SHIFT | vector);
+	return true;
+}
+
 static const struct apic_ops xapic_ops = {
 	.name = "xAPIC",
 	.id = xapic_id,
 	.read = xapic_read,
 	.write = xapic_write,
 	.send = xapic_send,
+	.send_fixed = xapic_send_fixed,
 };
 
 const struct apic_ops *

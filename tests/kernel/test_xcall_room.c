@@ -342,7 +342,7 @@ room_is_whole(const struct cpu_info *ci)
 {
 	const struct xc_cpu *xc = ci->ci_xcall;
 
-	return atomic_load_explicit(&xc->x_free, memory_order_relaxed) == UINT64_MAX &&
+	return atomic_load_explicit(&xc->x_free, memory_order_relaxed) == XC_ALL_FREE &&
 	    atomic_load_explicit(&xc->x_credit[XC_CREDIT_SLEEP], memory_order_relaxed) ==
 	    XC_ROOM_SLEEP &&
 	    atomic_load_explicit(&xc->x_credit[XC_CREDIT_HARD], memory_order_relaxed) ==

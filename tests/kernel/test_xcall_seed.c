@@ -64,8 +64,8 @@ seed_set_generation(uint64_t count)
 	CPU_INFO_FOREACH(ci) {
 		xc = xc_cpu_lookup(ci->ci_index);
 		i = 0;
-		for (unsigned n = 0; n < XC_SLOTS; n++) {
-			struct xc_slot *slot = &xc->x_slot[(xc->x_next + n) % XC_SLOTS];
+		for (unsigned n = 0; n < XC_DIRECT; n++) {
+			struct xc_slot *slot = &xc->x_slot[(xc->x_next + n) % XC_DIRECT];
 
 			atomic_store_explicit(&slot->s_state,
 			    xc_state_over(count + i++ % 4, XC_LEVEL_LOW), memory_order_relaxed);

@@ -292,7 +292,8 @@ stall_release_on_report(void *arg)
 TEST_CASE(xcall_stall_waits, a_hard_post_without_room_is_reported)
 {
 	struct cpu_info *target = stalled_target(3);
-	uint64_t where[XC_ROOM_HARD + 1], full;
+	/* One in the direct slot of the target, then those of the sender, then one too many. */
+	uint64_t where[1 + XC_ROOM_HARD + 1], full;
 	struct crew_job releaser;
 	struct masked masked;
 
@@ -303,9 +304,9 @@ TEST_CASE(xcall_stall_waits, a_hard_post_without_room_is_reported)
 	overhear_watch(": never taken, notified");
 	full = stalled_stats.full[XC_CLASS_HARD];
 	crew_start(&releaser, cpu_lookup(1), PRI_KERNEL, stall_release_on_report, &masked);
-	for (unsigned i = 0; i <= XC_ROOM_HARD; i++)
+	for (unsigned i = 0; i < sizeof(where) / sizeof(where[0]); i++)
 		where[i] = xc_unicast(XC_HARD, stalled_count_up, NULL, NULL, target);
-	for (unsigned i = 0; i <= XC_ROOM_HARD; i++)
+	for (unsigned i = 0; i < sizeof(where) / sizeof(where[0]); i++)
 		T_ASSERT_EQ(xc_wait(where[i]), 0);
 	stalled_end();
 	crew_join(&releaser);

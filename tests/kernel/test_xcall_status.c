@@ -500,7 +500,7 @@ TEST_CASE(xcall_status, refused_posts_are_counted)
 	masked_begin(&masked, target);
 	figures_begin(64);
 	for (unsigned i = 0; i < XC_ROOM_HARD; i++)
-		where[i] = xc_unicast(XC_HARD, status_count_up, NULL, NULL, target);
+		where[i] = xc_unicast(XC_HARD | XC_TRY, status_count_up, NULL, NULL, target);
 	for (unsigned i = 0; i < 3; i++)
 		refused[i] = xc_unicast(XC_HARD | XC_TRY, status_count_up, NULL, NULL, target);
 	masked_end(&masked);

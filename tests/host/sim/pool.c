@@ -13,7 +13,7 @@
 #include "xcall/xc_internal.h"
 
 static int pool_room[XC_CREDITS] = { XC_ROOM_SLEEP, XC_ROOM_HARD, XC_ROOM_NMI };
-static uint64_t pool_slots = UINT64_MAX;
+static uint64_t pool_slots = XC_ALL_FREE;
 
 void
 pool_shrink(unsigned sleep, unsigned hard, unsigned nmi)
@@ -51,6 +51,8 @@ pool_check_cpu(const struct xc_cpu *xc)
 			    cpu, xc->x_credit[c], c);
 	if (xc->x_boards != (1u << POOL_BOARDS) - 1)
 		sim_fail("CPU %u: all calls are over, boards free %#x", cpu, xc->x_boards);
+	if (xc->x_direct != 0)
+		sim_fail("CPU %u: all calls are over, and its direct slot is taken", cpu);
 	if (xc->x_waiters != NULL || xc->x_wanted != 0)
 		sim_fail("CPU %u: all calls are over, and somebody still waits", cpu);
 }

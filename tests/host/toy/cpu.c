@@ -68,12 +68,12 @@ toy_nmi(struct cpu_info *ci)
 	bool on = ci->ci_intr_on;
 
 	ci->ci_nmi_pending = false;
-	ci->ci_in_nmi = true;
+	ci->ci_nmi_depth = 1;
 	ci->ci_intr_on = false;
 	for (unsigned i = 0; i < TOY_NMI_HANDLERS && toy_nmis[i] != NULL; i++)
 		(void)toy_nmis[i](NULL);
 	ci->ci_intr_on = on;
-	ci->ci_in_nmi = false;
+	ci->ci_nmi_depth = 0;
 }
 
 /* The next CPU goes forward; returns when it is this one's turn again. */
@@ -92,7 +92,7 @@ toy_turn(void)
 		toy_cpu = next;
 		swapcontext(&ci->ci_curlwp->l_context, &next->ci_curlwp->l_context);
 	}
-	if (ci->ci_nmi_pending && !ci->ci_in_nmi)
+	if (ci->ci_nmi_pending && ci->ci_nmi_depth == 0)
 		toy_nmi(ci);
 }
 
@@ -202,11 +202,17 @@ machine_send_ipi(struct cpu_info *ci, unsigned vector)
 	ci->ci_pending |= 1u << vector;
 }
 
+void
+machine_send_call(struct cpu_info *ci)
+{
+	machine_send_ipi(ci, INTR_VECTOR_XCALL);
+}
+
 bool
 machine_send_nmi(struct cpu_info *ci)
 {
 	ci->ci_nmi_pending = true;
-	if (ci == toy_cpu && !ci->ci_in_nmi)
+	if (ci == toy_cpu && ci->ci_nmi_depth == 0)
 		toy_nmi(ci);
 	return true;
 }
@@ -293,7 +299,7 @@ softint_disestablish(void *cookie)
 bool
 cpu_nmi_p(void)
 {
-	return toy_cpu->ci_in_nmi;
+	return toy_cpu->ci_nmi_depth != 0;
 }
 
 bool

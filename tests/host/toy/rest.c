@@ -63,6 +63,14 @@ evcnt_attach_dynamic(struct evcnt *ev, int type __attribute__((unused)),
 }
 
 void
+evcnt_attach_sum(
+    struct evcnt *ev, int type, const char *group, const char *name, uint64_t (*sum)(void))
+{
+	ev->ev_sum = sum;
+	evcnt_attach_dynamic(ev, type, NULL, group, name);
+}
+
+void
 evcnt_increment(struct evcnt *ev)
 {
 	atomic_fetch_add_explicit(&ev->ev_count, 1, memory_order_relaxed);
@@ -71,7 +79,8 @@ evcnt_increment(struct evcnt *ev)
 uint64_t
 evcnt_read(const struct evcnt *ev)
 {
-	return atomic_load_explicit(&ev->ev_count, memory_order_relaxed);
+	return ev->ev_sum != NULL ? ev->ev_sum()
+				  : atomic_load_explicit(&ev->ev_count, memory_order_relaxed);
 }
 
 void

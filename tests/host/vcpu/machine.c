@@ -103,7 +103,10 @@ vcpu_interrupt(struct cpu_md *vc, unsigned vector, uintptr_t record)
 	if (vector != INTR_VECTOR_SPURIOUS)
 		vc->vc_service[vc->vc_in_service++] = vector;
 	vc->vc_intr_on = false;
-	intr_dispatch(vector, &frame);
+	if (vector == INTR_VECTOR_XCALL)
+		intr_dispatch_call();
+	else
+		intr_dispatch(vector, &frame);
 	KASSERTMSG(vc->vc_in_service == in_service, "vector %#x returned without its EOI", vector);
 	vc->vc_intr_on = true;
 }
@@ -183,6 +186,12 @@ machine_send_ipi(struct cpu_info *ci, unsigned vector)
 {
 	vcpu_raise(ci->ci_md, vector);
 	vcpu_poll();
+}
+
+void
+machine_send_call(struct cpu_info *ci)
+{
+	machine_send_ipi(ci, INTR_VECTOR_XCALL);
 }
 
 bool

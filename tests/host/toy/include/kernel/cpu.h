@@ -24,7 +24,8 @@ struct cpu_info {
 	void *ci_xcall;
 
 	/* The toy's own. */
-	bool ci_online, ci_intr_on, ci_in_nmi;
+	bool ci_online, ci_intr_on;
+	unsigned ci_nmi_depth;
 	bool ci_spin_saved;        /* interrupts were on before the first spinlock */
 	const char *ci_spin_wants; /* the spinlock it spins for */
 	unsigned ci_pending;       /* vectors, a bit each */
@@ -55,6 +56,7 @@ void machine_intr_restore(bool on);
 bool machine_intr_enabled(void);
 void machine_pause(void);
 void machine_send_ipi(struct cpu_info *, unsigned vector);
+void machine_send_call(struct cpu_info *);
 bool machine_send_nmi(struct cpu_info *);
 uint64_t machine_cycles(void);
 bool machine_hypervisor(void);

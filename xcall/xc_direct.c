@@ -1,0 +1,294 @@
+/*
+ * The direct slot: the short way of a hard call to one CPU.
+ *
+ * Background
+ *
+ * Most calls are hard, go to one CPU, and find it with nothing else to do for others.  For them the
+ * way through the sender's slots (xc_slot.c) and the target's inbox (xc_inbox.c) is long: a slot is
+ * taken from a pool, the sender enters a set, the target searches the set and the pool.
+ *
+ * Implementation
+ *
+ * The last slot of each CPU holds one call to it.  Whoever gets x_direct writes the call there and
+ * sets the bit XC_NOTIFY_DIRECT: the target goes straight to it.  All else is as with the other
+ * slots: ticket, state, group word, and so waits, cancels and looks know no difference.
+ *
+ *	sender, interrupts off			target
+ *	x_direct: 0 -> 1, acquire
+ *	writes the call, and its group word
+ *	s_state = live(g), release
+ *	x_posted = n, release
+ *	x_notify gets the bit, release		x_notify = 0, acquire
+ *	was 0: sends the vector			s_state, acquire: live(g)
+ *						todo bit out, by compare-and-swap
+ *						func()
+ *						s_state = over(g), release
+ *						x_direct = 0, release
+ *
+ * Order.  Calls of one sender to one target begin in the order of their posts.  What is direct must
+ * not overtake what went the long way: the sender goes direct only while none of its hard calls by
+ * ticket is live and all descriptors that were posted to the target have begun; i_begun is read
+ * before i_posted, so equality is of a moment that was, and the sender's own were counted by then.
+ * What goes the long way must not overtake what is direct: the target that is to begin a call looks
+ * first whether the direct slot holds one of the same sender (xc_inbox.c).  It read x_posted before
+ * the look, and the direct call was there before any later call got its number.
+ *
+ * A call to the own CPU, in a thread with interrupts on, needs no slot at all: under the same
+ * condition it runs then and there, as if in the interrupt.
+ *
+ * Limits
+ *
+ * One call at a time; the others go the long way, and so do all when 2^46 have been direct.
+ * Rejected: a direct slot for each pair of CPUs; a direct slot for other levels, whose calls cost a
+ * multiple of their transport.
+ */
+#include "xcall/xc_direct.h"
+
+#include <stddef.h>
+
+#include "xcall/xc_internal.h"
+#include "xcall/xc_intr.h"
+#include "xcall/xc_post.h"
+#include "xcall/xc_run.h"
+#include "xcall/xc_slot.h"
+#include "xcall/xc_stats.h"
+
+void
+xc_direct_init_cpu(struct xc_cpu *xc)
+{
+	struct xc_slot *slot = &xc->x_slot[XC_DIRECT];
+	unsigned cpu = xc->x_ci->ci_index;
+
+	xc->x_direct_slot = slot;
+	xc->x_direct_word = xc_group_tag(XC_DIRECT, 0) | UINT64_C(0x10001) << cpu % XC_GROUP_CPUS;
+	atomic_store_explicit(&slot->s_board, XC_NO_BOARD, memory_order_relaxed);
+	atomic_store_explicit(
+	    &slot->s_base, (uint16_t)(cpu - cpu % XC_GROUP_CPUS), memory_order_relaxed);
+	atomic_store_explicit(
+	    &slot->s_group.g_posted, 1u << cpu % XC_GROUP_CPUS, memory_order_relaxed);
+	atomic_store_explicit(&slot->s_groups, 1, memory_order_relaxed);
+}
+
+/* The group word of the call of that state. */
+static inline uint64_t
+xc_direct_word(const struct xc_cpu *target, uint64_t state)
+{
+	return target->x_direct_word | xc_group_tag(0, xc_state_generation(state));
+}
+
+/* --- posts ------------------------------------------------------------------------------------ */
+
+/* Whether all hard calls of this CPU that the target might have to begin before are begun. */
+static inline bool
+xc_direct_first(const struct xc_cpu *self, const struct xc_cpu *target)
+{
+	const struct xc_inbox *inbox = &target->x_inbox[XC_LEVEL_HARD];
+	/* Acquire: read before i_posted. */
+	uint64_t begun = atomic_load_explicit(&inbox->i_begun, memory_order_acquire);
+
+	/* Relaxed: only this CPU sets bits in x_live; of i_posted it sees what it has added. */
+	return atomic_load_explicit(&self->x_live[XC_LEVEL_HARD], memory_order_relaxed) == 0 &&
+	    atomic_load_explicit(&inbox->i_posted, memory_order_relaxed) == begun;
+}
+
+/* Whether the direct slot is the sender's now.  A post whose generation would not fit leaves it
+ * taken for ever. */
+static inline bool
+xc_direct_take(const struct xc_cpu *self, struct xc_cpu *target)
+{
+	/* Acquire: pairs with xc_direct_free(). */
+	return xc_direct_first(self, target) &&
+	    atomic_load_explicit(&target->x_direct, memory_order_relaxed) == 0 &&
+	    atomic_exchange_explicit(&target->x_direct, 1, memory_order_acquire) == 0 &&
+	    atomic_load_explicit(&target->x_direct_slot->s_state, memory_order_relaxed) <
+	    xc_state_live(XC_GENERATION_MAX, XC_LEVEL_LOW);
+}
+
+static inline uint64_t
+xc_direct_fill(struct xc_cpu *self, struct xc_slot *slot, struct xc_cpu *target)
+{
+	uint64_t order = atomic_load_explicit(&self->x_posted, memory_order_relaxed) + 1, state;
+
+	/* Relaxed, all of these: the state that makes the call live comes after them. */
+	atomic_store_explicit(&slot->s_order, order, memory_order_relaxed);
+	atomic_store_explicit(&slot->s_posted, machine_cycles(), memory_order_relaxed);
+	atomic_store_explicit(&slot->s_from, self, memory_order_relaxed);
+	/* The next generation. */
+	state = (atomic_load_explicit(&slot->s_state, memory_order_relaxed) |
+		    ((UINT64_C(1) << XC_STATE_GENERATION_SHIFT) - 1)) +
+	    1 + xc_state_live(0, XC_LEVEL_HARD);
+	atomic_store_explicit(
+	    &slot->s_group.g_word, xc_direct_word(target, state), memory_order_relaxed);
+	/* Release, both: pair with xc_direct_next() and xc_inbox_begin_slot(). */
+	atomic_store_explicit(&slot->s_state, state, memory_order_release);
+	atomic_store_explicit(&self->x_posted, order, memory_order_release);
+	return state;
+}
+
+/* Posts the call; 0: it must go the long way. */
+static inline uint64_t
+xc_direct_post(xcfunc_t func, void *arg1, void *arg2, struct xc_cpu *target)
+{
+	bool intr = machine_intr_disable();
+	struct xc_cpu *self = xc_self();
+	struct xc_slot *slot = target->x_direct_slot;
+	uint64_t ticket = 0;
+
+	if (self != NULL && xc_is_target(target->x_ci->ci_index) && xc_direct_take(self, target)) {
+		atomic_store_explicit(&slot->s_func, func, memory_order_relaxed);
+		slot->s_arg1 = arg1;
+		slot->s_arg2 = arg2;
+		ticket = xc_ticket_make(target->x_ci->ci_index, XC_DIRECT,
+		    xc_state_generation(xc_direct_fill(self, slot, target)));
+		xc_stats_post(self, XC_LEVEL_HARD, true);
+		xc_intr_notify_direct(target);
+	}
+	machine_intr_restore(intr);
+	return ticket;
+}
+
+/* Runs a call of this CPU to itself.  Interrupt context. */
+static void
+xc_direct_run(struct xc_cpu *xc, xcfunc_t func, void *arg1, void *arg2)
+{
+	struct xc_stack *stack = &xc->x_stack[XC_LEVEL_HARD];
+	uint64_t since = machine_cycles();
+	unsigned depth = xc_run_begin(stack, 0, func, since);
+	/* Relaxed: nobody is told. */
+	uint64_t order = atomic_load_explicit(&xc->x_posted, memory_order_relaxed) + 1;
+
+	atomic_store_explicit(&xc->x_posted, order, memory_order_relaxed);
+	xc_run_hard_function(func, arg1, arg2);
+	xc_stats_run(xc, XC_LEVEL_HARD, order, since, since);
+	xc_stats_end(xc, XC_LEVEL_HARD, order, since);
+	xc_run_end(stack, depth);
+}
+
+/* Runs on this CPU, now, what it posts to itself; false: it must go the long way. */
+static bool
+xc_direct_self(xcfunc_t func, void *arg1, void *arg2)
+{
+	struct xc_cpu *self = xc_self();
+	bool on;
+
+	if (self == NULL || !machine_intr_enabled())
+		return false;
+	on = intr_enter();
+	if (xc_post_target(self->x_ci) == NULL || !xc_direct_first(self, self)) {
+		intr_leave(on);
+		return false;
+	}
+	xc_stats_post(self, XC_LEVEL_HARD, true);
+	xc_direct_run(self, func, arg1, arg2);
+	intr_leave(on);
+	return true;
+}
+
+uint64_t
+xc_unicast(unsigned flags, xcfunc_t func, void *arg1, void *arg2, struct cpu_info *ci)
+{
+	const struct cpu_info *here = curcpu();
+	struct xc_cpu *target;
+	uint64_t ticket;
+
+	if (flags == XC_HARD && func != NULL && ci != NULL && here->ci_nmi_depth == 0 &&
+	    (target = xc_cpu_lookup(ci->ci_index)) != NULL && target->x_ci == ci) {
+		if (ci == here) {
+			if (xc_direct_self(func, arg1, arg2))
+				return 0;
+		} else if ((ticket = xc_direct_post(func, arg1, arg2, target)) != 0) {
+			return ticket;
+		}
+	}
+	return xc_unicast_slot(flags, func, arg1, arg2, ci);
+}
+
+/* --- the target's side ------------------------------------------------------------------------ */
+
+bool
+xc_direct_live(const struct xc_cpu *xc)
+{
+	return (atomic_load_explicit(&xc->x_direct_slot->s_state, memory_order_acquire) &
+		   XC_STATE_LIVE) != 0;
+}
+
+bool
+xc_direct_pending(const struct xc_cpu *xc)
+{
+	/* Relaxed: the word of a call that is over has no bit in `todo`. */
+	return xc_direct_live(xc) &&
+	    (atomic_load_explicit(&xc->x_direct_slot->s_group.g_word, memory_order_relaxed) &
+		XC_GROUP_MASK) != 0;
+}
+
+/* Takes the CPU's own bit out of `todo`: false when there is no call, or it was withdrawn. */
+static inline bool
+xc_direct_claim(struct xc_cpu *xc, struct xc_slot *slot, uint64_t state)
+{
+	uint64_t word = xc_direct_word(xc, state);
+
+	/* Acquire: pairs with xc_direct_post(). */
+	return (state & XC_STATE_LIVE) != 0 &&
+	    atomic_compare_exchange_strong_explicit(&slot->s_group.g_word, &word,
+		word & ~(uint64_t)XC_GROUP_MASK, memory_order_acquire, memory_order_relaxed);
+}
+
+void
+xc_direct_free(struct xc_cpu *xc)
+{
+	/* Release: pairs with xc_direct_post(). */
+	atomic_store_explicit(&xc->x_direct, 0, memory_order_release);
+}
+
+/* Times of the call that has just run here. */
+static void __attribute__((noinline))
+xc_direct_time(struct xc_cpu *xc, const struct xc_slot *slot, uint64_t since)
+{
+	uint64_t posted = atomic_load_explicit(&slot->s_posted, memory_order_relaxed);
+
+	xc_stats_time_run(xc, XC_LEVEL_HARD, posted, since);
+	xc_stats_time_end(xc_cpu_lookup(xc_slot_sender(xc, slot)), XC_LEVEL_HARD, posted);
+}
+
+void
+xc_direct_serve(struct xc_cpu *xc)
+{
+	struct xc_slot *slot = xc->x_direct_slot;
+	struct xc_stack *stack = &xc->x_stack[XC_LEVEL_HARD];
+	/* Acquire: pairs with xc_direct_post(). */
+	uint64_t state = atomic_load_explicit(&slot->s_state, memory_order_acquire), since;
+	xcfunc_t func = atomic_load_explicit(&slot->s_func, memory_order_relaxed);
+	unsigned depth;
+
+	if (!xc_direct_claim(xc, slot, state))
+		return;
+	since = machine_cycles();
+	depth = xc_run_begin(stack,
+	    xc_ticket_make(xc->x_ci->ci_index, XC_DIRECT, xc_state_generation(state)), func, since);
+	xc_run_hard_function(func, slot->s_arg1, slot->s_arg2);
+	xc_stats_add(&xc->x_figures->f_run[XC_CLASS_HARD]);
+	if (xc_stats_sampled(atomic_load_explicit(&slot->s_order, memory_order_relaxed)))
+		xc_direct_time(xc, slot, since);
+	/* Nobody withdraws what has begun, nor sleeps for a hard call.  Release: pairs with
+	 * xc_slot_result(). */
+	atomic_store_explicit(
+	    &slot->s_state, state & ~(uint64_t)XC_STATE_LIVE, memory_order_release);
+	xc_direct_free(xc);
+	xc_run_end(stack, depth);
+}
+
+bool
+xc_direct_next(struct xc_cpu *xc, unsigned sender, struct xc_job *job)
+{
+	struct xc_slot *slot = xc->x_direct_slot;
+	/* Acquire: pairs with xc_direct_post(). */
+	uint64_t state = atomic_load_explicit(&slot->s_state, memory_order_acquire);
+
+	/* Relaxed: constant while the call is live. */
+	if ((state & XC_STATE_LIVE) == 0 ||
+	    (sender != CPUSET_END && xc_slot_sender(xc, slot) != sender) ||
+	    !xc_direct_claim(xc, slot, state))
+		return false;
+	xc_job_of_slot(job, xc, slot, state);
+	return true;
+}
