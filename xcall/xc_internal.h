@@ -55,6 +55,10 @@ struct xc_cpu {
 	struct xc_board_group *x_board;     /* c: each has a group for every XC_GROUP_CPUS CPUs */
 	struct xc_slot *x_slot;             /* c: XC_SLOTS */
 
+	/* Its direct slot, and what a group word there has but for the generation (xc_direct.c). */
+	struct xc_slot *x_direct_slot; /* c */
+	uint64_t x_direct_word;        /* c */
+
 	/* Its waiters. */
 	kmutex_t x_wait_lock;
 	kcondvar_t x_over[XC_BUCKETS]; /* w */
@@ -71,9 +75,7 @@ struct xc_cpu {
 	_Atomic uint32_t x_lazy;                                              /* a */
 	_Atomic uint32_t x_nmi;                                               /* a */
 	_Atomic uint32_t x_stop;                                              /* a: xc_stop.c */
-	_Atomic uint32_t x_direct;     /* a: its direct slot is taken */
-	uint64_t x_direct_word;        /* c: the group word there, but for the generation */
-	struct xc_slot *x_direct_slot; /* c: that slot */
+	_Atomic uint32_t x_direct; /* a: its direct slot is taken */
 	struct xc_inbox x_inbox[XC_LEVELS];
 	struct xc_stack x_stack[XC_LEVELS];
 	_Atomic(lwp_t *) x_thread; /* a: xcall/N, once it runs */

@@ -82,6 +82,8 @@ def percentiles(row: dict | None) -> list[tuple[float, float]]:
     return [(1000 / (1000 - int(q)), v) for q, v in row["q"].items() if int(q) < 1000]
 
 
+# Powers of ten are k and M on logarithmic scales; elsewhere numbers stand as they are.
+LINEAR = 'set format y "%g"'
 NINES = [
     "set logscale xy",
     'set xtics ("0" 1, "50" 2, "90" 10, "95" 20, "98" 50, "99" 100, "99.5" 200, "99.9" 1000)',
@@ -92,7 +94,7 @@ LOGLOG = [
     "set xtics (1, 2, 4, 8, 16, 32, 64, 128, 255)",
     "set xrange [1:300]",
 ]
-LOGX = ["set logscale x", "set xtics (1, 2, 4, 8, 16, 32, 64, 128, 255)", "set xrange [1:300]", "set yrange [0:*]"]
+LOGX = ["set logscale x", "set xtics (1, 2, 4, 8, 16, 32, 64, 128, 255)", "set xrange [1:300]", "set yrange [0:*]", LINEAR]
 
 
 def distributions(ours: dict, peer: dict) -> list[Plot]:
@@ -137,9 +139,9 @@ def scaling(ours: dict, peer: dict) -> list[Plot]:
     ]
 
 
-def _bars(title: str, y: str, bars: list[tuple[str, float]], *more: str) -> Plot:
+def _bars(title: str, y: str, bars: list[tuple[str, float]]) -> Plot:
     names = ", ".join(f'"{name}" {i}' for i, (name, _) in enumerate(bars))
-    settings = [f"set xtics ({names}) rotate by -25", "set boxwidth 0.6", "set nokey", "set yrange [0:*]", *more]
+    settings = [f"set xtics ({names}) rotate by -25", "set boxwidth 0.6", "set nokey", "set yrange [0:*]", LINEAR]
     return Plot(title, "", y, [Line("", [(i, v) for i, (_, v) in enumerate(bars)])], settings, True)
 
 
@@ -156,8 +158,8 @@ def crowds(ours: dict) -> list[Plot]:
     return [
         Plot(
             "Many senders, each with a target", "senders", "instructions a call", senders,
-            ["set logscale x", "set xtics (1, 4, 16)", "set xrange [0.8:20]", "set yrange [0:*]"],
+            ["set logscale x", "set xtics (1, 4, 16)", "set xrange [0.8:20]", "set yrange [0:*]", LINEAR],
         ),
-        _bars("Interrupts a call, N=64", "interrupts", interrupts, 'set format y "%g"'),
+        _bars("Interrupts a call, N=64", "interrupts", interrupts),
         _bars("What a hard call takes from its target", "instructions", victims),
     ]  # fmt: skip

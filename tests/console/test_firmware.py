@@ -2,6 +2,7 @@
 
 import json
 import re
+import struct
 
 import pytest
 
@@ -96,3 +97,22 @@ def test_a_cpu_with_less_does_the_job(build, name, cpu):
     result, line = boot(build, name, 6, args)
     assert line["cpus_online"] == 6
     assert result.verdict == Verdict.PASS, result.sentence()
+
+
+# Nothing answers there, and the next page is not mapped.
+LAST_WORD_OF_A_PAGE = 0xFED7FFFC
+
+
+def test_hpet_whose_registers_reach_into_the_next_page(build, tmp_path):
+    body = tmp_path / "hpet"
+    body.write_bytes(struct.pack("<IBBBBQBHB", 0x8086A201, 0, 64, 0, 0, LAST_WORD_OF_A_PAGE, 0, 0, 0))
+    result, _ = boot(build, "hpet-page", 2, ["-no-hpet", "-acpitable", f"sig=HPET,rev=1,data={body}"])
+    assert re.search(r"^ *HPET .* absent: its period is outside", result.text, re.MULTILINE)
+    assert result.verdict == Verdict.PASS
+
+
+def test_ioapic_whose_registers_reach_into_the_next_page(build, tmp_path):
+    ioapic = struct.pack("<BBBBII", 1, 12, 0, 0, LAST_WORD_OF_A_PAGE, 0)
+    result, line = boot(build, "ioapic-page", 2, acpi.qemu_args(tmp_path, acpi.madt(ids(0, 1) + ioapic)))
+    assert line["cpus_online"] == 2
+    assert result.verdict == Verdict.PASS

@@ -11,6 +11,7 @@
 #include "kernel/machine.h"
 #include "kernel/param.h"
 #include "kernel/string.h"
+#include "kernel/x86/paging.h"
 #include "tests/kernel/crew.h"
 #include "tests/kernel/test.h"
 
@@ -292,4 +293,17 @@ TEST_CASE(memory, all_cpus_share_it)
 	for (unsigned i = 0; i < n; i++)
 		crew_join(&worker[i].job);
 	T_ASSERT_EQ(kmem_pages_free() + kmem_stacks_cached() * (KSTACK_BYTES / PAGE_BYTES), before);
+}
+
+/* An address from a firmware table may be anything. */
+TEST_CASE(memory, a_range_that_wraps_is_not_mapped)
+{
+	static const uint8_t inside;
+
+	T_ASSERT(paging_mapped((uintptr_t)&inside, 1));
+	T_ASSERT(!paging_mapped(0, 1));
+	T_ASSERT(!paging_mapped(UINT64_MAX, 2));
+	T_ASSERT(!paging_mapped(UINT64_MAX - PAGE_BYTES, 2 * PAGE_BYTES));
+	T_ASSERT(!paging_map_identity(UINT64_MAX - 1, 16, PAGING_UNCACHED));
+	T_ASSERT(!paging_map_identity(paging_end() - 1, 2, PAGING_UNCACHED));
 }

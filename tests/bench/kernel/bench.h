@@ -40,8 +40,8 @@ struct bench_row {
 extern const struct bench_row bench_floor_rows[], bench_hard_rows[], bench_many_rows[],
     bench_thread_rows[], bench_crowd_rows[];
 
-/* What bring-up measured: until all CPUs were online, from before the first INIT; what xc_init_cpu()
- * took of all CPUs, stacks of xcall/N included. */
+/* What bring-up measured: until all CPUs were online, from before the first INIT; what
+ * xc_init_cpu() took of all CPUs, stacks of xcall/N included. */
 struct bench_costs {
 	uint64_t start_ns;
 	size_t xcall_pages;
