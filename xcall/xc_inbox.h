@@ -49,7 +49,7 @@ void xc_inbox_push(struct xc_inbox *, struct xc_call *);
 /* Whether there may be something.  Acquire: pairs with the two above. */
 bool xc_inbox_pending(const struct xc_inbox *);
 /* What was begun in a slot of that owner. */
-void xc_job_of_slot(struct xc_job *, struct xc_cpu *owner, struct xc_slot *, uint64_t state);
+void xc_job_of_slot(struct xc_job *, struct xc_cpu *sender, struct xc_slot *, uint64_t state);
 /* Begins the call whose turn it is; false when there is none.  Context of the level. */
 bool xc_inbox_next(struct xc_cpu *, enum xc_level, struct xc_job *);
 

@@ -219,6 +219,46 @@ special_order(unsigned variant)
 	special_end();
 }
 
+/* --- direct ----------------------------------------------------------------------------------- */
+
+/* What goes direct when it can, what never does, and what is withdrawn. */
+static void
+special_direct_actor(struct actor *actor)
+{
+	static const unsigned flags[] = { XC_HARD, XC_HARD, XC_HARD, XC_HARD, XC_HARD | XC_TRY,
+		XC_HARD | XC_LAZY };
+	struct xc_call *descriptors = actor->arg;
+
+	for (unsigned i = 0; i < 6; i++) {
+		struct ledger_call *call = ledger_new();
+		enum ledger_way way = scenario_below(4) == 0 ? LEDGER_DESCRIPTOR : LEDGER_UNICAST;
+
+		call->descriptor = &descriptors[i];
+		call->work = scenario_below(6);
+		if (!ledger_post(call, way, flags[scenario_below(6)],
+			special_cpu(scenario_below(4) == 0 ? actor->cpu : ncpu - 1)))
+			continue;
+		if (way == LEDGER_UNICAST && scenario_below(4) == 0)
+			ledger_cancel(call);
+		else if (scenario_below(3) == 0)
+			ledger_wait(call);
+		ledger_work(scenario_below(4));
+	}
+}
+
+void
+special_direct(unsigned variant)
+{
+	static struct xc_call descriptors[3][6];
+
+	(void)variant;
+	for (unsigned i = 0; i < 2 + scenario_below(2); i++)
+		(void)actors_add(scenario_below(ncpu), special_direct_actor, descriptors[i]);
+	actors_run();
+	special_wait_all();
+	special_end();
+}
+
 /* --- reuse ------------------------------------------------------------------------------------ */
 
 /* Waits for, cancels and asks about what others have posted, however long ago. */

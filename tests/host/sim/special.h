@@ -12,6 +12,8 @@ void special_ring(unsigned level);
 void special_exhaust(unsigned);
 /* A few senders, each with a row of calls to one target; from interrupts too. */
 void special_order(unsigned);
+/* Hard calls by the direct slot, by slots and by descriptors, mixed; some are withdrawn. */
+void special_direct(unsigned);
 /* Slots that are used again and again while others still hold their old tickets. */
 void special_reuse(unsigned);
 /* One slot, in which calls are posted and withdrawn as fast as can be. */
