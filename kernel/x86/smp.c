@@ -305,13 +305,17 @@ smp_attach(struct cpu_info *ci)
 static void
 smp_let_go(struct smp_slot *s)
 {
-	struct cpu_info *ci = s->ci;
-	uint64_t end;
-
-	cpu_check_control(ci);
+	cpu_check_control(s->ci);
 	/* Release: pairs with the acquire in smp_ap_start(). */
 	atomic_store_explicit(&s->state, SMP_GO, memory_order_release);
-	end = clock_ns() + SMP_ONLINE_NS;
+}
+
+static void
+smp_await_online(const struct smp_slot *s)
+{
+	const struct cpu_info *ci = s->ci;
+	uint64_t end = clock_ns() + SMP_ONLINE_NS;
+
 	while (!cpu_online(ci)) {
 		if (clock_ns() > end)
 			panic("CPU %u (APIC id %u) came up, was let go, and never got online",
@@ -351,11 +355,20 @@ smp_start(const struct bootinfo *bi)
 		/* Acquire: pairs with the AP's releases of ALIVE and RETIRED. */
 		if (atomic_load_explicit(&s->state, memory_order_acquire) == SMP_ALIVE) {
 			smp_attach(s->ci);
-			smp_let_go(s);
 		} else {
 			printf("warning: the CPU with APIC id %u is left out: %s\n", s->apic_id,
 			    s->failure);
 		}
+	}
+	/* All at once: those that wait to be let go spin, and an emulator with fewer cores than
+	 * CPUs gives each its turn. */
+	for (struct smp_slot *s = smp_slots; s < smp_slots + smp_slot_count; s++) {
+		if (atomic_load_explicit(&s->state, memory_order_relaxed) == SMP_ALIVE)
+			smp_let_go(s);
+	}
+	for (struct smp_slot *s = smp_slots; s < smp_slots + smp_slot_count; s++) {
+		if (atomic_load_explicit(&s->state, memory_order_relaxed) == SMP_GO)
+			smp_await_online(s);
 	}
 }
 
@@ -419,6 +432,7 @@ machine_cpu_restart(struct cpu_info *ci)
 	if (atomic_load_explicit(&s->state, memory_order_acquire) != SMP_ALIVE)
 		return s->failure;
 	smp_let_go(s);
+	smp_await_online(s);
 	return NULL;
 }
 

@@ -6,8 +6,9 @@ BENCH = $(PYTHON) tests/bench/bench.py --build $(BUILD)
 ROWS = all
 ROW = unicast_busy
 SAMPLES = 1000
+MODE = exact
 
-.PHONY: bench bench-peers bench-goals bench-gate bench-row bench-insns
+.PHONY: bench bench-peers bench-goals bench-gate bench-row bench-masked bench-insns
 
 ## Measure (CPUS=n ROWS=row,row ROW=row SAMPLES=n)
 
@@ -24,8 +25,11 @@ bench-goals: ## the goals, by what was measured last
 bench-gate: all ## instructions of every row and sizes against tests/bench/gate.json (UPDATE=1 writes it)
 	@$(BENCH) gate $(if $(UPDATE),--update)
 
-bench-row: all ## rows of one boot in the exact mode: instructions and multiples of the floor
-	@$(BENCH) run --rows $(ROWS) --cpus $(CPUS) --samples $(SAMPLES)
+bench-row: all ## rows of one boot (MODE=exact|single): instructions and multiples of the floor
+	@$(BENCH) run --rows $(ROWS) --cpus $(CPUS) --samples $(SAMPLES) --mode $(MODE)
+
+bench-masked: all ## the longest stretch with interrupts off in xcall/, row by row
+	@$(BENCH) masked --rows $(ROWS) --cpus $(CPUS)
 
 bench-insns: all ## where the instructions of a row go, by function (LINES=1: each, beside its source)
 	@$(BENCH) insns $(ROW) --cpus $(CPUS) $(if $(LINES),--lines)

@@ -76,6 +76,14 @@ def command_insns(args: argparse.Namespace) -> int:
     return 0
 
 
+def command_masked(args: argparse.Namespace) -> int:
+    """The longest stretch with interrupts off that touches xcall/, row by row."""
+    for row in (insns.MASKED_ROWS if args.rows == "all" else args.rows).split(","):
+        longest, begin, end = insns.masked(args.build, args.cpus, row)
+        print(f"{row:18} {longest:>8}  {begin} to {end}", flush=True)
+    return 0
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = argparse.ArgumentParser(prog="bench.py", description=__doc__)
@@ -104,6 +112,10 @@ def parser() -> argparse.ArgumentParser:
     where.add_argument("--samples", type=int, default=640)
     where.add_argument("--lines", action="store_true", help="each instruction, beside its source")
     where.set_defaults(run=command_insns)
+    masked = commands.add_parser("masked", help=command_masked.__doc__)
+    masked.add_argument("--rows", default="all", help="comma-separated")
+    masked.add_argument("--cpus", type=int, default=8)
+    masked.set_defaults(run=command_masked)
     return p
 
 
