@@ -69,12 +69,11 @@ spinlock_hang(const struct spinlock *sl, uintptr_t where)
 	    ksyms_format(since, there));
 }
 
-/* Turns interrupts off and counts the lock; the first one notes what was found. */
-static struct cpu_info *
-spinlock_begin(const struct spinlock *sl, uintptr_t where)
+/* Which rule an enter breaks.  Apart, as in the release: the texts take stack. */
+static _Noreturn void __attribute__((noinline, cold))
+spinlock_refuse(const struct spinlock *sl, uintptr_t where)
 {
-	bool intr = machine_intr_disable();
-	struct cpu_info *ci = curcpu();
+	const struct cpu_info *ci = curcpu();
 	char here[KSYMS_TEXT_BYTES], there[KSYMS_TEXT_BYTES];
 
 	if (ci->ci_nmi_depth != 0)
@@ -84,34 +83,47 @@ spinlock_begin(const struct spinlock *sl, uintptr_t where)
 		panic("spinlock %s: recursion on CPU %u at %s, taken at %s", sl->sl_name,
 		    ci->ci_index, ksyms_format(where, here),
 		    ksyms_format(atomic_load_explicit(&sl->sl_where, memory_order_relaxed), there));
-	if (ci->ci_spin_depth == CPU_SPINLOCKS)
-		panic("spinlock %s: CPU %u holds %u already, the last is %s", sl->sl_name,
-		    ci->ci_index, ci->ci_spin_depth,
-		    ci->ci_spin_held[ci->ci_spin_depth - 1]->sl_name);
-	if (ci->ci_spin_depth == 0)
+	panic("spinlock %s: CPU %u holds %u already, the last is %s", sl->sl_name, ci->ci_index,
+	    ci->ci_spin_depth, ci->ci_spin_held[ci->ci_spin_depth - 1]->sl_name);
+}
+
+/* Turns interrupts off and counts the lock; the first one notes what was found. */
+static inline struct cpu_info *
+spinlock_begin(const struct spinlock *sl, uintptr_t where)
+{
+	bool intr = machine_intr_disable();
+	struct cpu_info *ci = curcpu();
+	unsigned depth = ci->ci_spin_depth;
+
+	if (ci->ci_nmi_depth != 0 || depth == CPU_SPINLOCKS ||
+	    atomic_load_explicit(&sl->sl_owner, memory_order_relaxed) == ci)
+		spinlock_refuse(sl, where);
+	if (depth == 0)
 		ci->ci_spin_intr = intr;
-	ci->ci_spin_held[ci->ci_spin_depth++] = sl;
+	ci->ci_spin_held[depth] = sl;
+	ci->ci_spin_depth = depth + 1;
 	return ci;
 }
 
 /* Takes the lock off the CPU's record and counts it out; the last one restores interrupts.  Whether
  * it was the last. */
-static bool
+static inline bool
 spinlock_end(struct cpu_info *ci, const struct spinlock *sl)
 {
-	unsigned i = ci->ci_spin_depth - 1;
+	unsigned last = ci->ci_spin_depth - 1, i = last;
 
 	while (ci->ci_spin_held[i] != sl)
 		i--;
-	for (; i + 1 < ci->ci_spin_depth; i++)
+	for (; i < last; i++)
 		ci->ci_spin_held[i] = ci->ci_spin_held[i + 1];
-	if (--ci->ci_spin_depth != 0)
+	ci->ci_spin_depth = last;
+	if (last != 0)
 		return false;
 	machine_intr_restore(ci->ci_spin_intr);
 	return true;
 }
 
-static void
+static inline void
 spinlock_take(struct spinlock *sl, struct cpu_info *ci, uintptr_t where)
 {
 	atomic_store_explicit(&sl->sl_owner, ci, memory_order_relaxed);
@@ -119,7 +131,7 @@ spinlock_take(struct spinlock *sl, struct cpu_info *ci, uintptr_t where)
 }
 
 /* Somebody else holds it. */
-static void
+static void __attribute__((noinline))
 spinlock_wait(struct spinlock *sl, struct cpu_info *ci, uint32_t ticket, uintptr_t where)
 {
 	uint32_t serving, before = ticket;
@@ -201,21 +213,30 @@ spinlock_tryenter(struct spinlock *sl)
 	return true;
 }
 
-static struct cpu_info *
-spinlock_release(struct spinlock *sl, uintptr_t where)
+/* Whose the lock is that this CPU gives up. */
+static _Noreturn void __attribute__((noinline, cold))
+spinlock_refuse_release(const struct spinlock *sl, uintptr_t where)
 {
-	struct cpu_info *ci = curcpu();
+	const struct cpu_info *ci = curcpu();
 	const struct cpu_info *owner = atomic_load_explicit(&sl->sl_owner, memory_order_relaxed);
 	char here[KSYMS_TEXT_BYTES], there[KSYMS_TEXT_BYTES];
-	uint32_t serving;
 
 	if (owner == NULL)
 		panic("spinlock %s: exit on CPU %u at %s, held by nobody", sl->sl_name,
 		    ci->ci_index, ksyms_format(where, here));
-	if (owner != ci)
-		panic("spinlock %s: exit on CPU %u at %s, held by CPU %u, taken at %s", sl->sl_name,
-		    ci->ci_index, ksyms_format(where, here), owner->ci_index,
-		    ksyms_format(atomic_load_explicit(&sl->sl_where, memory_order_relaxed), there));
+	panic("spinlock %s: exit on CPU %u at %s, held by CPU %u, taken at %s", sl->sl_name,
+	    ci->ci_index, ksyms_format(where, here), owner->ci_index,
+	    ksyms_format(atomic_load_explicit(&sl->sl_where, memory_order_relaxed), there));
+}
+
+static inline struct cpu_info *
+spinlock_release(struct spinlock *sl, uintptr_t where)
+{
+	struct cpu_info *ci = curcpu();
+	uint32_t serving;
+
+	if (atomic_load_explicit(&sl->sl_owner, memory_order_relaxed) != ci)
+		spinlock_refuse_release(sl, where);
 	atomic_store_explicit(&sl->sl_owner, NULL, memory_order_relaxed);
 	serving = atomic_load_explicit(&sl->sl_serving, memory_order_relaxed);
 	/* Release: pairs with the acquire in spinlock_wait() and spinlock_tryenter(). */
@@ -232,6 +253,9 @@ spinlock_exit_quiet(struct spinlock *sl)
 void
 spinlock_exit(struct spinlock *sl)
 {
-	if (spinlock_end(spinlock_release(sl, SPINLOCK_CALLER()), sl))
+	struct cpu_info *ci = spinlock_release(sl, SPINLOCK_CALLER());
+
+	/* Relaxed: who set it from elsewhere has sent an interrupt. */
+	if (spinlock_end(ci, sl) && atomic_load_explicit(&ci->ci_resched, memory_order_relaxed))
 		sched_preempt_point();
 }
