@@ -291,6 +291,23 @@ TEST_CASE(xcall_lazy, a_drain_takes_lazy_calls_without_a_tick)
 	T_ASSERT_EQ(wrong, 0);
 }
 
+/* Who waits for room serves the calls of his own CPU that hold it, though nobody announced them. */
+TEST_CASE(xcall_lazy, more_than_there_is_room_for_to_the_own_cpu_with_interrupts_off)
+{
+	uint64_t where[XC_ROOM_HARD + 1];
+	struct probe probe;
+	bool intr, right;
+
+	probe_init(&probe, XC_LEVEL_HARD);
+	intr = machine_intr_disable();
+	for (unsigned i = 0; i < XC_ROOM_HARD + 1; i++)
+		where[i] = xc_unicast(XC_HARD | XC_LAZY, probe_run, &probe, NULL, curcpu());
+	machine_intr_restore(intr);
+	right = calls_wait_all(where, XC_ROOM_HARD + 1) && probe_right(&probe, XC_ROOM_HARD + 1, 0);
+	probe_free(&probe);
+	T_ASSERT(right);
+}
+
 /* --- the tick is no rescue -------------------------------------------------------------------- */
 
 /* As a post whose notification was lost: ticks come and go, lazy calls of other levels are served,

@@ -23,10 +23,10 @@
 
 /* Suites that are scenarios: none judges how long anything takes. */
 static const char *const cases_suites[] = { "xcall", "xcall_barrier", "xcall_cancel",
-	"xcall_descriptor", "xcall_example", "xcall_hard", "xcall_ipi", "xcall_ipi_example",
-	"xcall_ipi_storm", "xcall_lazy", "xcall_levels", "xcall_order", "xcall_promises",
-	"xcall_rendezvous", "xcall_room", "xcall_seed", "xcall_stack", "xcall_status", "xcall_stop",
-	"xcall_storm", "xcall_timed", "xcall_wait" };
+	"xcall_descriptor", "xcall_direct", "xcall_example", "xcall_hard", "xcall_ipi",
+	"xcall_ipi_example", "xcall_ipi_storm", "xcall_lazy", "xcall_levels", "xcall_order",
+	"xcall_promises", "xcall_rendezvous", "xcall_room", "xcall_seed", "xcall_stack",
+	"xcall_status", "xcall_stop", "xcall_storm", "xcall_timed", "xcall_wait" };
 
 /* Cases in them that are not, by how their names begin. */
 static const char *const cases_left_out[] = {
