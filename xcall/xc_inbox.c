@@ -259,8 +259,7 @@ xc_inbox_next(struct xc_cpu *xc, enum xc_level level, struct xc_job *job)
 		    xc_direct_next(xc, CPUSET_END, job))
 			return true;
 		if (!xc_inbox_pending(inbox))
-			return hard && xc_direct_pending(xc) &&
-			    xc_direct_next(xc, CPUSET_END, job);
+			return hard && xc_direct_pending(xc) && xc_direct_next(xc, CPUSET_END, job);
 		xc_inbox_take_calls(inbox);
 		inbox->i_turn = !inbox->i_turn;
 		if (inbox->i_turn && inbox->i_first != NULL) {
