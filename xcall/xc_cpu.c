@@ -61,8 +61,7 @@ xc_post_early_p(void)
 void
 xc_cpu_targets(struct cpuset *targets, const struct cpuset *among)
 {
-	cpuset_zero(targets);
-	for (unsigned w = 0; w < (ncpu + 63) / 64; w++)
+	for (unsigned w = 0; w < xc_cpu_words(); w++)
 		/* Acquire: pairs with xc_cpu_enter(). */
 		targets->cs_word[w] = (among != NULL ? among->cs_word[w] : UINT64_MAX) &
 		    atomic_load_explicit(&xc_targets.t_set[w], memory_order_acquire);

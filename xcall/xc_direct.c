@@ -205,22 +205,6 @@ xc_unicast(unsigned flags, xcfunc_t func, void *arg1, void *arg2, struct cpu_inf
 
 /* --- the target's side ------------------------------------------------------------------------ */
 
-bool
-xc_direct_live(const struct xc_cpu *xc)
-{
-	return (atomic_load_explicit(&xc->x_direct_slot->s_state, memory_order_acquire) &
-		   XC_STATE_LIVE) != 0;
-}
-
-bool
-xc_direct_pending(const struct xc_cpu *xc)
-{
-	/* Relaxed: the word of a call that is over has no bit in `todo`. */
-	return xc_direct_live(xc) &&
-	    (atomic_load_explicit(&xc->x_direct_slot->s_group.g_word, memory_order_relaxed) &
-		XC_GROUP_MASK) != 0;
-}
-
 /* Takes the CPU's own bit out of `todo`: false when there is no call, or it was withdrawn. */
 static inline bool
 xc_direct_claim(struct xc_cpu *xc, struct xc_slot *slot, uint64_t state)

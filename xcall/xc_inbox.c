@@ -98,8 +98,10 @@ xc_inbox_take_sender(struct xc_inbox *inbox)
 
 	/* Once around, and the word that the turn begins in twice: its upper part first, then its
 	 * lower. */
-	for (unsigned i = 0; i <= words; i++) {
-		word = (at / XC_SENDER_BITS + i) % words;
+	word = at / XC_SENDER_BITS;
+	for (unsigned i = 0; i <= words; i++, word++) {
+		if (word >= words)
+			word = 0;
 		bits = atomic_load_explicit(&inbox->i_senders[word], memory_order_relaxed);
 		if (i == 0)
 			bits &= UINT64_MAX << at % XC_SENDER_BITS;
@@ -184,7 +186,8 @@ xc_inbox_begin_call(struct xc_cpu *xc, enum xc_level level, struct xc_job *job)
 	uint64_t order, state, number;
 	bool more;
 
-	if (level == XC_LEVEL_HARD && xc_direct_next(xc, call->c_sender, job))
+	if (level == XC_LEVEL_HARD && xc_direct_pending(xc) &&
+	    xc_direct_next(xc, call->c_sender, job))
 		return true;
 	slot = xc_slot_find(
 	    sender, level, xc->x_ci->ci_index, call->c_order, &order, &more, &state);
@@ -225,7 +228,7 @@ xc_inbox_begin_slot(struct xc_cpu *xc, enum xc_level level, unsigned from, struc
 	struct xc_slot *slot;
 	bool more, begun = false;
 
-	if (level == XC_LEVEL_HARD && xc_direct_next(xc, from, job)) {
+	if (level == XC_LEVEL_HARD && xc_direct_pending(xc) && xc_direct_next(xc, from, job)) {
 		xc_inbox_add_sender(inbox, from);
 		return true;
 	}
@@ -246,16 +249,17 @@ bool
 xc_inbox_next(struct xc_cpu *xc, enum xc_level level, struct xc_job *job)
 {
 	struct xc_inbox *inbox = &xc->x_inbox[level];
-	bool begun = false;
+	bool hard = level == XC_LEVEL_HARD, begun = false;
 	unsigned sender;
 
 	while (!begun) {
-		if (level == XC_LEVEL_HARD) {
-			/* Every other time: it is filled again as soon as it is free. */
-			inbox->i_direct = !inbox->i_direct;
-			if (inbox->i_direct && xc_direct_next(xc, CPUSET_END, job))
-				return true;
-		}
+		/* Every other time: it is filled again as soon as it is free. */
+		inbox->i_direct = !inbox->i_direct;
+		if (hard && inbox->i_direct && xc_direct_pending(xc) &&
+		    xc_direct_next(xc, CPUSET_END, job))
+			return true;
+		if (!xc_inbox_pending(inbox))
+			return hard && xc_direct_pending(xc) && xc_direct_next(xc, CPUSET_END, job);
 		xc_inbox_take_calls(inbox);
 		inbox->i_turn = !inbox->i_turn;
 		if (inbox->i_turn && inbox->i_first != NULL) {
@@ -265,8 +269,6 @@ xc_inbox_next(struct xc_cpu *xc, enum xc_level level, struct xc_job *job)
 		sender = xc_inbox_take_sender(inbox);
 		if (sender != CPUSET_END)
 			begun = xc_inbox_begin_slot(xc, level, sender, job);
-		else if (inbox->i_first == NULL)
-			return level == XC_LEVEL_HARD && xc_direct_next(xc, CPUSET_END, job);
 	}
 	return true;
 }

@@ -49,7 +49,13 @@ xc_post_target(const struct cpu_info *ci)
 	return xc_is_target(ci->ci_index) ? xc_cpu_lookup(ci->ci_index) : NULL;
 }
 
-/* The targets among those; NULL: all.  In a post. */
+/* Words of a set that may have members. */
+static inline unsigned
+xc_cpu_words(void)
+{
+	return (ncpu + 63) / 64;
+}
+/* The targets among those; NULL: all.  Only these words are written.  In a post. */
 void xc_cpu_targets(struct cpuset *targets, const struct cpuset *among);
 
 #endif

@@ -225,11 +225,13 @@ xc_post_notify_set(const struct xc_post *post, const struct cpuset *set, bool in
 	struct xc_cpu *self = post->p_self, *target;
 	unsigned own = self->x_ci->ci_index;
 
-	for (unsigned i = cpuset_first(set); i != CPUSET_END; i = cpuset_next(set, i)) {
-		target = xc_cpu_lookup(i);
-		xc_inbox_add_sender(&target->x_inbox[post->p_level], own);
-		if (i != own)
-			xc_post_notify(self, target, post->p_level, post->p_flags, intr);
+	for (unsigned w = 0; w < xc_cpu_words(); w++) {
+		for (uint64_t bits = set->cs_word[w]; bits != 0; bits &= bits - 1) {
+			target = xc_cpu_lookup(w * 64 + (unsigned)__builtin_ctzll(bits));
+			xc_inbox_add_sender(&target->x_inbox[post->p_level], own);
+			if (target != self)
+				xc_post_notify(self, target, post->p_level, post->p_flags, intr);
+		}
 	}
 	if (cpuset_has(set, own))
 		xc_post_notify(self, self, post->p_level, post->p_flags, intr);
@@ -242,7 +244,7 @@ xc_post_target_set(const struct xc_post *post, struct xc_slot *slot, const struc
 	unsigned base;
 	uint32_t mask;
 
-	for (unsigned w = 0; w < (ncpu + 63) / 64; w++) {
+	for (unsigned w = 0; w < xc_cpu_words(); w++) {
 		for (unsigned part = 0; part < 64 / XC_GROUP_CPUS; part++) {
 			base = w * 64 + part * XC_GROUP_CPUS;
 			mask = set->cs_word[w] >> part * XC_GROUP_CPUS & XC_GROUP_MASK;
@@ -252,13 +254,17 @@ xc_post_target_set(const struct xc_post *post, struct xc_slot *slot, const struc
 	}
 }
 
-/* Whether the members stand in more than one group. */
-static bool
-xc_post_wide(const struct cpuset *set)
+/* How many groups the members stand in: none, one, or two for more than one. */
+static unsigned
+xc_post_groups(const struct cpuset *set)
 {
-	unsigned first = cpuset_first(set) / XC_GROUP_CPUS;
+	unsigned groups = 0;
 
-	return cpuset_next(set, first * XC_GROUP_CPUS + XC_GROUP_CPUS - 1) != CPUSET_END;
+	for (unsigned w = 0; w < xc_cpu_words() && groups < 2; w++)
+		for (uint64_t bits = set->cs_word[w]; bits != 0 && groups < 2; groups++)
+			bits &= ~((uint64_t)XC_GROUP_MASK
+			    << __builtin_ctzll(bits) / XC_GROUP_CPUS * XC_GROUP_CPUS);
+	return groups;
 }
 
 /* No target: there was nobody to call, or none of those is online. */
@@ -281,26 +287,23 @@ xc_post_set(const struct xc_post *post, const struct cpuset *set)
 	struct xc_stall stall = { .l_since_ns = 0 };
 	struct cpuset targets;
 	struct xc_slot *slot;
+	unsigned groups;
 	uint64_t ticket;
-	bool intr, wide;
+	bool intr;
 
 	for (;;) {
 		intr = machine_intr_disable();
 		xc_cpu_targets(&targets, set);
 		if ((post->p_flags & XC_NOSELF) != 0)
 			cpuset_remove(&targets, post->p_self->x_ci->ci_index);
-		wide = false;
-		slot = NULL;
-		if (!cpuset_empty(&targets)) {
-			wide = xc_post_wide(&targets);
-			slot = xc_post_take(post, wide);
-		}
+		groups = xc_post_groups(&targets);
+		slot = groups != 0 ? xc_post_take(post, groups > 1) : NULL;
 		if (slot != NULL)
 			break;
 		machine_intr_restore(intr);
-		if (cpuset_empty(&targets))
+		if (groups == 0)
 			return xc_post_nobody(post, set);
-		if (!xc_post_wait(post, wide, &stall))
+		if (!xc_post_wait(post, groups > 1, &stall))
 			return XC_ERROR(EBUSY);
 	}
 	xc_post_target_set(post, slot, &targets);
@@ -389,6 +392,7 @@ xc_post_nearest(const struct cpuset *set, bool noself)
 	struct cpu_info *self = curcpu(), *ci, *best = NULL;
 	struct cpuset targets;
 
+	cpuset_zero(&targets);
 	xc_cpu_targets(&targets, set);
 	for (unsigned i = cpuset_first(&targets); i != CPUSET_END; i = cpuset_next(&targets, i)) {
 		ci = cpu_lookup(i);
