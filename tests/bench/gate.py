@@ -23,7 +23,7 @@ MANY = (
 )
 PLAN = ((64, MANY, 100), (8, "all", 1000), (2, "all", 1000))
 # Compared by their interrupts too.
-STORMS = ("storm_8", "storm_8_deep", "all_to_all")
+STORMS = ("storm_8", "storm_8_deep")
 
 
 def measure(build: str) -> dict[str, float]:
