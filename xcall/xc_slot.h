@@ -31,6 +31,7 @@ struct xc_slot {
 	void *s_arg1, *s_arg2;                 /* l */
 	_Atomic uint64_t s_order;              /* a, l: place among the posts of its sender */
 	_Atomic uint64_t s_posted;             /* a, l: when, in cycles */
+	_Atomic(const struct xc_cpu *) s_from; /* a, l: the sender, in a direct slot */
 	struct xc_group s_group;               /* the targets, when they are in one group */
 	_Atomic uint16_t s_base;               /* a, l: lowest CPU of s_group */
 	_Atomic uint16_t s_groups;             /* a: groups of the board that have not finished */
@@ -38,7 +39,6 @@ struct xc_slot {
 	_Atomic bool s_lazy;                   /* a, l: posted with XC_LAZY */
 	_Atomic bool s_waited;                 /* a: somebody sleeps, or did, for its end */
 	_Atomic bool s_cancels;                /* a: somebody cancels, or did */
-	_Atomic(const struct xc_cpu *) s_from; /* a, l: the sender, in a direct slot */
 } __attribute__((aligned(CACHE_LINE_BYTES)));
 
 /* What posts are counted against, so that no class shuts another one out, and how many of each may

@@ -158,12 +158,13 @@ matrix_check_hard_full(const struct matrix_op *op __attribute__((unused)), enum 
 
 /* --- waits ------------------------------------------------------------------------------------ */
 
-/* A call that is over: a wait is wrong whether or not it would sleep. */
+/* A call that is over: a wait is wrong whether or not it would sleep.  XC_TRY: hard calls to the
+ * own CPU have no ticket else. */
 static void
 matrix_prepare_ticket(const struct matrix_op *op)
 {
 	matrix_ticket[0] = xc_unicast(
-	    calls_flags(op->level), probe_run, &matrix_probe, NULL, curcpu());
+	    calls_flags(op->level) | XC_TRY, probe_run, &matrix_probe, NULL, curcpu());
 	(void)xc_wait(matrix_ticket[0]);
 	matrix_tickets = 1;
 }

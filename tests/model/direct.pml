@@ -9,11 +9,11 @@
  * its own (slot.pml); room (thread.pml); other levels, the other bits of x_notify (inbox.pml); how a CPU answers a barrier
  * (offline.pml); tags and generations that run out; the direct slots of other targets, with which this one shares nothing.
  *
- * The target is the last CPU, so that a group word is a tag and one bit.  CALLERS threads, on a CPU each or (SAME_CPU) on one,
- * make ROUNDS posts: by xc_unicast, which is direct if it can be; by slot, as to a set of CPUs; by descriptor.  They let
- * the call go, wait for it, or (CANCEL) withdraw it.  SELF: so many posts of the target to itself, with interrupts on or off.
- * NESTED: functions may poll, so many on top of each other.  SPURIOUS: the callers' CPUs stand in the set of senders from the
- * beginning, as after calls that were withdrawn.  LEAVE: the target leaves.
+ * The target is the last CPU, so that a group word is a tag and one bit.  CALLERS threads, on a CPU each or (SAME_CPU) on
+ * one, make ROUNDS posts: by xc_unicast, which is direct if it can be; by slot, as to a set of CPUs; by descriptor.  They
+ * let the call go, wait for it, or (CANCEL) withdraw it.  SELF, at most POSTS: posts of the target to itself, with interrupts
+ * on or off.  NESTED: functions may poll, so many on top of each other.  SPURIOUS: the callers' CPUs stand in the set of
+ * senders from the beginning, as after calls that were withdrawn.  LEAVE: the target leaves.
  *
  * A job's place among those of its sender is its order, so that x_posted is the number of posts of the CPU.
  */
@@ -49,7 +49,6 @@
 
 #define HARD 0
 #define DIRECT 1
-
 #define UNICAST 1
 #define BY_SLOT 2
 #define BY_CALL 3
@@ -160,7 +159,7 @@ inline end_direct(withdrawn)
 #ifdef CANCEL_KEEPS_TAKEN
 	if
 	:: withdrawn
-	:: atomic { !withdrawn -> free_direct() }
+	:: else -> free_direct()
 	fi
 #elif !defined(FREE_BEFORE_OVER)
 	atomic { free_direct() }
@@ -472,12 +471,11 @@ begin_call:	/* xc_inbox_begin_call */
 	direct_next(s);
 	if
 	:: atomic { found -> found = false; s = 0; goto running }
-	:: else
+	:: else -> s = 0
 	fi;
 #endif
 	atomic {
 		find(SENDER(queue[0]), ORDER(queue[0]));
-		s = 0;
 		more = false;
 		if
 		:: j != NONE -> now = j; j = 0; s = ANY; goto claim
