@@ -87,8 +87,7 @@ static bool
 torture_pool_whole(const struct xc_cpu *xc)
 {
 	static const int room[XC_CREDITS] = { XC_ROOM_SLEEP, XC_ROOM_HARD, XC_ROOM_NMI };
-	bool whole =
-	    atomic_load_explicit(&xc->x_free, memory_order_relaxed) == XC_ALL_FREE &&
+	bool whole = atomic_load_explicit(&xc->x_free, memory_order_relaxed) == XC_ALL_FREE &&
 	    atomic_load_explicit(&xc->x_boards, memory_order_relaxed) == TORTURE_BOARDS_FREE;
 
 	for (unsigned c = 0; c < XC_CREDITS; c++)
@@ -115,8 +114,9 @@ torture_check_sums(void)
 		while (!torture_pool_whole(ci->ci_xcall) && clock_ns() < end)
 			kthread_sleep_ns(1000000);
 		if (!torture_pool_whole(ci->ci_xcall))
-			torture_wrong("slots, credits or boards of a CPU are missing, all calls over",
-			    0, ci->ci_index, 0);
+			torture_wrong(
+			    "slots, credits or boards of a CPU are missing, all calls over", 0,
+			    ci->ci_index, 0);
 	}
 }
 
@@ -130,8 +130,9 @@ torture_say(void)
 	if (passed / 1000000000 < torture.second)
 		return;
 	torture.second = passed / 1000000000 + 1;
-	printf("torture: %lu/%u s: %lu low, %lu soft, %lu hard, %lu nmi; %lu cancels, %lu timeouts, "
-	       "%lu hotplug cycles\n",
+	printf(
+	    "torture: %lu/%u s: %lu low, %lu soft, %lu hard, %lu nmi; %lu cancels, %lu timeouts, "
+	    "%lu hotplug cycles\n",
 	    passed / 1000000000, torture.seconds, torture_counted(TORTURE_POSTED_CLASS),
 	    torture_counted(TORTURE_POSTED_CLASS + XC_CLASS_SOFT),
 	    torture_counted(TORTURE_POSTED_CLASS + XC_CLASS_HARD),
@@ -157,18 +158,20 @@ torture_verdict(void)
 		{ "nmi", TORTURE_POSTED_CLASS + XC_CLASS_NMI }, { "ran", TORTURE_RAN },
 		{ "waited", TORTURE_WAITS }, { "withdrawn", TORTURE_WITHDRAWN },
 		{ "cancels", TORTURE_CANCELS }, { "late_cancels", TORTURE_LATE },
-		{ "timeouts", TORTURE_TIMEOUTS }, { "busy", TORTURE_BUSY }, { "down", TORTURE_DOWN },
-		{ "passed_over", TORTURE_PASSED }, { "ready", TORTURE_READY },
-		{ "nested", TORTURE_NESTED }, { "barriers", TORTURE_BARRIERS },
-		{ "drains", TORTURE_DRAINS }, { "ipis", TORTURE_IPIS }, { "stops", TORTURE_STOPS },
-		{ "masks", TORTURE_MASKS }, { "cycles", TORTURE_CYCLES } };
+		{ "timeouts", TORTURE_TIMEOUTS }, { "busy", TORTURE_BUSY },
+		{ "down", TORTURE_DOWN }, { "passed_over", TORTURE_PASSED },
+		{ "ready", TORTURE_READY }, { "nested", TORTURE_NESTED },
+		{ "barriers", TORTURE_BARRIERS }, { "drains", TORTURE_DRAINS },
+		{ "ipis", TORTURE_IPIS }, { "stops", TORTURE_STOPS }, { "masks", TORTURE_MASKS },
+		{ "cycles", TORTURE_CYCLES } };
 	char text[1024];
 	int n = 0;
 
 	for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		n += snprintf(text + n, sizeof(text) - (size_t)n, ",\"%s\":%lu", words[i].name,
 		    torture_counted(words[i].counter));
-	printf("TORTURE {\"pass\":%s,\"seed\":%lu,\"cpus\":%u,\"ms\":%lu,\"violations\":%u,\"calls\":%lu%s}\n",
+	printf(
+	    "TORTURE {\"pass\":%s,\"seed\":%lu,\"cpus\":%u,\"ms\":%lu,\"violations\":%u,\"calls\":%lu%s}\n",
 	    torture_wrongs() == 0 ? "true" : "false", torture.seed, ncpu,
 	    (clock_ns() - torture.began_ns) / 1000000, torture_wrongs(), torture_calls(), text);
 }
@@ -204,15 +207,14 @@ torture_watch(uint64_t until)
 	}
 }
 
-/* Nobody, then each of the others in an order that the seed gives. */
+/* In one phase of three, one of the others. */
 static void
 torture_choose_victim(void)
 {
 	struct torture_dice dice = { torture_hash(torture.seed + torture.phase) };
 
-	torture_victim = ncpu < 2 || torture.phase % 3 == 0
-	    ? TORTURE_NOBODY
-	    : 1 + torture_below(&dice, ncpu - 1);
+	torture_victim = ncpu < 2 || torture.phase % 3 != 1 ? TORTURE_NOBODY
+							    : 1 + torture_below(&dice, ncpu - 1);
 	atomic_store_explicit(&torture_plugged, 0, memory_order_seq_cst);
 }
 
@@ -248,7 +250,7 @@ torture_phase(void)
 
 	torture_choose_victim();
 	atomic_store_explicit(&torture.plug_stop, 0, memory_order_relaxed);
-	torture_actors_start();
+	torture_actors_start(torture.phase % 3 == 2);
 	if (torture_victim != TORTURE_NOBODY)
 		crew_start(&torture.plug, cpu_lookup(0), PRI_KERNEL, torture_plug, NULL);
 	torture_watch(until < torture.ends_ns ? until : torture.ends_ns);
@@ -274,6 +276,7 @@ torture_run(unsigned seconds, uint64_t seed)
 	/* Without the periodic look for chains, which would also mend a lost wake-up. */
 	xc_chain_set_period(3600000000000ull);
 	torture_ledger_begin();
+	torture_children_begin();
 	torture_special_begin();
 	torture_actors_create(seed);
 	while (clock_ns() < torture.ends_ns && torture_wrongs() == 0)
@@ -282,6 +285,7 @@ torture_run(unsigned seconds, uint64_t seed)
 	if (torture_wrongs() == 0) {
 		torture_actors_destroy();
 		torture_special_end();
+		torture_children_end();
 		torture_ledger_end();
 	}
 	xc_chain_set_period(XC_CHAIN_PERIOD_NS);

@@ -23,6 +23,8 @@
 #define ACTOR_MASK_US 100u
 /* Calls in a row, at most. */
 #define ACTOR_BURST 6u
+/* Between two calls of a ring: from none to what the target takes to serve one. */
+#define ACTOR_RING_SPINS 400u
 /* A soft interrupt of the first level; the timer's; the vector's. */
 #define ACTOR_SOFT TORTURE_THREADS
 #define ACTOR_TIMER (ACTOR_SOFT + SOFTINT_COUNT)
@@ -30,6 +32,7 @@
 
 static struct torture_actor *actor_all; /* by CPU */
 static _Atomic bool actor_going;
+static bool actor_ring; /* constant while they go */
 static void *actor_softint[SOFTINT_COUNT];
 static unsigned actor_vector;
 static _Atomic(intr_hook_t) actor_hook; /* that was there before */
@@ -47,8 +50,8 @@ actor_goes(void)
 	return atomic_load_explicit(&actor_going, memory_order_acquire);
 }
 
-struct torture_call *
-torture_actors_any(struct torture_dice *dice)
+static struct torture_call *
+actor_any_call(struct torture_dice *dice)
 {
 	struct torture_actor *actor = &actor_all[torture_below(dice, ncpu * TORTURE_ACTORS)];
 
@@ -95,6 +98,12 @@ actor_flags(struct torture_dice *dice, enum torture_way way)
 	return flags;
 }
 
+static uint64_t
+actor_tag(struct torture_actor *actor)
+{
+	return (uint64_t)(actor->number + 1) << 40 | ++actor->calls;
+}
+
 static void
 actor_post(struct torture_actor *actor, enum torture_place place, struct torture_dice *dice)
 {
@@ -111,8 +120,7 @@ actor_post(struct torture_actor *actor, enum torture_place place, struct torture
 	if (place == TORTURE_SPINS)
 		flags |= XC_TRY;
 	call->nests = torture_percent(dice, 15);
-	if (torture_post(call, (uint64_t)(actor->number + 1) << 40 | ++actor->calls, way, flags,
-		set, dice))
+	if (torture_post(call, actor_tag(actor), way, flags, set, dice))
 		actor->open++;
 }
 
@@ -251,7 +259,7 @@ actor_other(struct torture_actor *actor, struct torture_dice *dice)
 		torture_trigger(dice);
 	} else if (at < 90) {
 		actor_doing(actor, "wait for another one's call");
-		torture_look(torture_actors_any(dice), dice);
+		torture_look(actor_any_call(dice), dice);
 	} else {
 		actor_rare(actor, dice);
 	}
@@ -281,13 +289,42 @@ actor_step(struct torture_actor *actor)
 	atomic_fetch_add_explicit(&actor->steps, 1, memory_order_relaxed);
 }
 
+/* Some calls to the next CPU, close to each other, and a wait for all. */
+static void
+actor_step_ring(struct torture_actor *actor)
+{
+	uint64_t set = UINT64_C(1) << (curcpu()->ci_index + 1) % ncpu;
+	struct torture_dice dice;
+
+	actor_begin_step(actor, &dice);
+	actor_doing(actor, "ring");
+	for (unsigned n = 1 + torture_below(&dice, 3); n != 0; n--) {
+		enum torture_way way = torture_percent(&dice, 70) ? TORTURE_UNICAST
+								  : TORTURE_DESCRIPTOR;
+		unsigned flags = actor_flags(&dice, way) & ~(XC_LAZY | XC_TRY);
+
+		actor->slot[actor->open]->nests = false;
+		if (torture_post(actor->slot[actor->open], actor_tag(actor), way, flags, set, &dice))
+			actor->open++;
+		for (unsigned spin = torture_below(&dice, ACTOR_RING_SPINS); spin != 0; spin--)
+			machine_pause();
+	}
+	for (; actor->open != 0; actor->open--)
+		torture_finish(actor->slot[actor->open - 1]);
+	atomic_fetch_add_explicit(&actor->steps, 1, memory_order_relaxed);
+}
+
 static void
 actor_thread(void *arg)
 {
 	struct torture_actor *actor = arg;
 
-	while (actor_goes())
-		actor_step(actor);
+	while (actor_goes()) {
+		if (actor_ring)
+			actor_step_ring(actor);
+		else
+			actor_step(actor);
+	}
 	actor_doing(actor, "end");
 	for (; actor->open != 0; actor->open--)
 		torture_finish(actor->slot[actor->open - 1]);
@@ -300,7 +337,7 @@ actor_in_interrupt(struct torture_actor *actor)
 {
 	struct torture_dice dice;
 
-	if (!actor_goes())
+	if (!actor_goes() || actor_ring)
 		return;
 	actor_begin_step(actor, &dice);
 	actor_sweep(actor, &dice);
@@ -334,7 +371,7 @@ actor_exit(void)
 
 	if (hook != NULL)
 		hook();
-	if (!actor_goes())
+	if (!actor_goes() || actor_ring)
 		return;
 	actor = actor_here(ACTOR_TIMER);
 	ticks = atomic_load_explicit(
@@ -385,13 +422,14 @@ torture_actors_destroy(void)
 static bool
 actor_has_thread(unsigned number)
 {
-	return number % TORTURE_ACTORS < TORTURE_THREADS &&
+	return number % TORTURE_ACTORS < (actor_ring ? 1 : TORTURE_THREADS) &&
 	    number / TORTURE_ACTORS != torture_victim;
 }
 
 void
-torture_actors_start(void)
+torture_actors_start(bool ring)
 {
+	actor_ring = ring;
 	/* Release: pairs with actor_goes(). */
 	atomic_store_explicit(&actor_going, true, memory_order_release);
 	for (unsigned i = 0; i < ncpu * TORTURE_ACTORS; i++) {

@@ -22,10 +22,10 @@ struct torture_actor {
 	uint64_t seed, step; /* the actor */
 	uint64_t calls;      /* the actor: for tags */
 	unsigned number, open;
-	uint64_t ticks; /* the timer's actor: of its CPU, at its last step */
-	_Atomic uint64_t steps;           /* for who looks whether it moves */
-	_Atomic(const char *) doing;      /* the same */
-	uint64_t seen, since_ns;          /* who looks: `steps`, and since when */
+	uint64_t ticks;              /* the timer's actor: of its CPU, at its last step */
+	_Atomic uint64_t steps;      /* for who looks whether it moves */
+	_Atomic(const char *) doing; /* the same */
+	uint64_t seen, since_ns;     /* who looks: `steps`, and since when */
 	struct torture_call call[TORTURE_OPEN]; /* the first `open` are posted */
 	struct torture_call *slot[TORTURE_OPEN];
 };
@@ -34,16 +34,15 @@ struct torture_actor {
 void torture_actors_create(uint64_t seed);
 void torture_actors_destroy(void);
 /* Sets all going, but the threads of the victim; stops them.  Which one does not stop within that
- * time, or NULL. */
-void torture_actors_start(void);
+ * time, or NULL.  `ring`: one thread a CPU, which calls the next CPU alone: a notification that is
+ * lost is made good by nobody. */
+void torture_actors_start(bool ring);
 const struct torture_actor *torture_actors_stop(uint64_t within_ns);
 /* Settles what is left and puts things in order for the next start.  All CPUs are online. */
 void torture_actors_close(void);
 /* The thread that has not moved for that long, or NULL. */
 const struct torture_actor *torture_actors_stuck(uint64_t ns);
-/* Of anybody. */
-struct torture_call *torture_actors_any(struct torture_dice *);
-/* A CPU that stays. */
+/* A CPU that stays; a set, not empty. */
 struct cpu_info *torture_cpu(struct torture_dice *);
 uint64_t torture_some(struct torture_dice *);
 

@@ -114,7 +114,8 @@ torture_print_wrongs(uint64_t seed)
 
 		if (!atomic_load_explicit(&wrong->there, memory_order_acquire))
 			continue;
-		printf("torture: VIOLATION: %s: call %#lx, seen on CPU %u, values %#lx %#lx, seed %lu\n",
+		printf(
+		    "torture: VIOLATION: %s: call %#lx, seen on CPU %u, values %#lx %#lx, seed %lu\n",
 		    wrong->what, wrong->tag, wrong->cpu, wrong->a, wrong->b, seed);
 	}
 }

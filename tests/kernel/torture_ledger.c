@@ -11,13 +11,8 @@
 #include "kernel/kthread.h"
 #include "tests/kernel/calls.h"
 #include "tests/kernel/crew.h"
-#include "xcall/xc_internal.h"
 #include "xcall/xc_status.h"
 
-/* Calls of functions on a CPU that nobody has taken back yet. */
-#define LEDGER_CHILDREN 32u
-/* Their tags, beside those of actors. */
-#define LEDGER_CHILD_TAG (UINT64_C(1) << 63)
 /* Once in so many, a function takes that long. */
 #define LEDGER_LONG 3000u
 #define LEDGER_LONG_US 3000u
@@ -26,10 +21,8 @@
 #define LEDGER_LOOK_NS 20000000ull
 
 struct ledger_cpu {
-	_Atomic uint64_t clock;           /* of posts */
-	_Atomic uint32_t taken, posted;   /* children, a bit each */
-	_Atomic uint64_t *latest;         /* start of the call that began last, by sender, level */
-	struct torture_call *child;
+	_Atomic uint64_t clock;   /* of posts */
+	_Atomic uint64_t *latest; /* start of the call that began last, by sender, level */
 };
 
 unsigned torture_victim = TORTURE_NOBODY;
@@ -68,7 +61,6 @@ torture_ledger_begin(void)
 	ledger_cpus = crew_alloc(ncpu, sizeof(*ledger_cpus));
 	for (unsigned i = 0; i < ncpu; i++) {
 		ledger_cpus[i].latest = crew_alloc(ncpu * XC_LEVELS, sizeof(uint64_t));
-		ledger_cpus[i].child = crew_alloc(LEDGER_CHILDREN, sizeof(struct torture_call));
 	}
 }
 
@@ -76,113 +68,10 @@ void
 torture_ledger_end(void)
 {
 	for (unsigned i = 0; i < ncpu; i++) {
-		crew_free((void *)(uintptr_t)ledger_cpus[i].latest, ncpu * XC_LEVELS,
-		    sizeof(uint64_t));
-		crew_free(ledger_cpus[i].child, LEDGER_CHILDREN, sizeof(struct torture_call));
+		crew_free(
+		    (void *)(uintptr_t)ledger_cpus[i].latest, ncpu * XC_LEVELS, sizeof(uint64_t));
 	}
 	crew_free(ledger_cpus, ncpu, sizeof(*ledger_cpus));
-}
-
-/* --- what functions post ---------------------------------------------------------------------- */
-
-/* A record of this CPU's, or NULL.  Any context but NMI. */
-static struct torture_call *
-ledger_child(struct ledger_cpu *cpu, unsigned *number)
-{
-	uint32_t taken = atomic_load_explicit(&cpu->taken, memory_order_relaxed);
-
-	do {
-		if (taken == UINT32_MAX)
-			return NULL;
-		*number = (unsigned)__builtin_ctz(~taken);
-	} while (!atomic_compare_exchange_weak_explicit(&cpu->taken, &taken,
-	    taken | UINT32_C(1) << *number, memory_order_acquire, memory_order_relaxed));
-	return &cpu->child[*number];
-}
-
-static void
-ledger_child_free(struct ledger_cpu *cpu, unsigned number)
-{
-	/* Release: pairs with the acquire in ledger_child(). */
-	atomic_fetch_and_explicit(&cpu->taken, ~(UINT32_C(1) << number), memory_order_release);
-}
-
-/* The posted ones that it takes over are its own. */
-static void
-ledger_reap(struct ledger_cpu *cpu, bool finish)
-{
-	/* Acquire: pairs with the release in ledger_nest(). */
-	uint32_t posted = atomic_exchange_explicit(&cpu->posted, 0, memory_order_acquire);
-	uint32_t left = 0;
-
-	for (; posted != 0; posted &= posted - 1) {
-		unsigned number = (unsigned)__builtin_ctz(posted);
-		struct torture_call *call = &cpu->child[number];
-
-		if (!finish && !torture_over(call)) {
-			left |= UINT32_C(1) << number;
-			continue;
-		}
-		torture_finish(call);
-		ledger_child_free(cpu, number);
-	}
-	atomic_fetch_or_explicit(&cpu->posted, left, memory_order_release);
-}
-
-void
-torture_reap(void)
-{
-	ledger_reap(ledger_self(), false);
-}
-
-void
-torture_reap_all(void)
-{
-	for (unsigned i = 0; i < ncpu; i++)
-		ledger_reap(&ledger_cpus[i], true);
-}
-
-/* A function that waits at the bound of the depth serves nobody, and could wait for itself. */
-static bool
-ledger_may_wait(enum xc_level level)
-{
-	struct xc_cpu *xc = xc_cpu_lookup(curcpu()->ci_index);
-
-	return xc_run_depth(&xc->x_stack[level]) < XC_DEPTH_MAX / 2;
-}
-
-/* Posts on, and waits for that where it may. */
-static void
-ledger_nest(const struct torture_call *call, struct torture_dice *dice)
-{
-	/* The call that runs here may hold the last room of its sender's, which is this CPU. */
-	static const unsigned flags[] = { 0, 0, XC_HIGHPRI, XC_HARD, XC_HARD, XC_NMI };
-	unsigned at = torture_below(dice, 6), number;
-	enum torture_way way = torture_percent(dice, 20) ? TORTURE_MULTICAST : TORTURE_UNICAST;
-	struct ledger_cpu *cpu = ledger_self();
-	struct torture_call *child = ledger_child(cpu, &number);
-	uint64_t set = UINT64_C(1) << torture_below(dice, ncpu);
-	bool wait = torture_percent(dice, 60);
-
-	if (child == NULL)
-		return;
-	set |= way == TORTURE_MULTICAST ? UINT64_C(1) << torture_below(dice, ncpu) : 0;
-	child->nests = false;
-	if (!torture_post(child, LEDGER_CHILD_TAG | torture_hash(dice->state) >> 1, way,
-		flags[at] | XC_TRY, set, dice)) {
-		ledger_child_free(cpu, number);
-		return;
-	}
-	torture_count(TORTURE_NESTED, 1);
-	if (wait &&
-	    ((call->level == XC_LEVEL_LOW && ledger_may_wait(XC_LEVEL_LOW)) ||
-		(child->level == XC_LEVEL_HARD && ledger_may_wait(XC_LEVEL_HARD)))) {
-		torture_finish(child);
-		ledger_child_free(cpu, number);
-		return;
-	}
-	/* Release: pairs with the acquire in ledger_reap(). */
-	atomic_fetch_or_explicit(&cpu->posted, UINT32_C(1) << number, memory_order_release);
 }
 
 /* --- the function ----------------------------------------------------------------------------- */
@@ -197,7 +86,8 @@ ledger_check_order(const struct torture_call *call, uint64_t tag)
 	uint64_t end = ledger_get(&call->end), before = ledger_get(latest);
 
 	if (end != 0 && before > end)
-		torture_wrong("order: one that was posted later has begun before", tag, end, before);
+		torture_wrong(
+		    "order: one that was posted later has begun before", tag, end, before);
 	if (call->start > before)
 		atomic_store_explicit(latest, call->start, memory_order_relaxed);
 }
@@ -212,11 +102,13 @@ ledger_check_begin(struct torture_call *call, uint64_t tag)
 	if ((begun & bit) != 0)
 		torture_wrong("runs twice on a CPU", tag, begun, call->level);
 	if ((ledger_get(&call->may) & bit) == 0)
-		torture_wrong("runs where it was not posted", tag, ledger_get(&call->may), call->way);
+		torture_wrong(
+		    "runs where it was not posted", tag, ledger_get(&call->may), call->way);
 	if (!calls_context_is(call->level))
 		torture_wrong("runs in another context", tag, call->level, call->way);
 	if (call->payload != torture_hash(tag))
-		torture_wrong("does not see what was written before its post", tag, call->payload, 0);
+		torture_wrong(
+		    "does not see what was written before its post", tag, call->payload, 0);
 	if (stopped != 0 && stopped != cpu + 1 && call->level != XC_LEVEL_NMI)
 		torture_wrong("begins while the machine is stopped", tag, stopped - 1, call->level);
 	ledger_check_order(call, tag);
@@ -250,7 +142,7 @@ ledger_function(void *arg1, void *arg2)
 	torture_count(TORTURE_RAN, 1);
 	ledger_work(call, &dice);
 	if (call->nests && call->level != XC_LEVEL_NMI)
-		ledger_nest(call, &dice);
+		torture_nest(call, &dice);
 	if (curcpu()->ci_index != cpu)
 		torture_wrong("has changed its CPU", tag, cpu, curcpu()->ci_index);
 	call->result[cpu] = torture_hash(tag + cpu);
@@ -290,7 +182,8 @@ ledger_judge_targets(struct torture_call *call, uint64_t tag)
 		      : (must & ~ended) != 0 || n < least)
 		torture_wrong("is said to be over and has not run everywhere", tag, ended, must);
 	if (n > most)
-		torture_wrong("has run or was withdrawn on too many CPUs", tag, begun, call->withdrawn);
+		torture_wrong(
+		    "has run or was withdrawn on too many CPUs", tag, begun, call->withdrawn);
 }
 
 /* Somebody was told that it is over. */
@@ -304,8 +197,8 @@ ledger_judge(struct torture_call *call)
 		unsigned cpu = (unsigned)__builtin_ctzll(left);
 
 		if (call->result[cpu] != torture_hash(tag + cpu))
-			torture_wrong("its result is not seen behind the wait", tag, cpu,
-			    call->result[cpu]);
+			torture_wrong(
+			    "its result is not seen behind the wait", tag, cpu, call->result[cpu]);
 	}
 	torture_count(TORTURE_WAITS, 1);
 	torture_count(TORTURE_JUDGED, torture_members(ledger_get(&call->begun)));
@@ -332,10 +225,10 @@ ledger_level(unsigned flags)
 static unsigned
 ledger_class(enum xc_level level)
 {
-	return level == XC_LEVEL_LOW      ? XC_CLASS_LOW
-	    : level < XC_LEVEL_HARD       ? XC_CLASS_SOFT
-	    : level == XC_LEVEL_HARD      ? XC_CLASS_HARD
-					  : XC_CLASS_NMI;
+	return level == XC_LEVEL_LOW ? XC_CLASS_LOW
+	    : level < XC_LEVEL_HARD  ? XC_CLASS_SOFT
+	    : level == XC_LEVEL_HARD ? XC_CLASS_HARD
+				     : XC_CLASS_NMI;
 }
 
 static void
@@ -494,8 +387,8 @@ ledger_result(struct torture_call *call, int result)
 	if (result == ETIMEDOUT)
 		return false;
 	if (result != 0 && !(result == ECANCELED && cancelled))
-		torture_wrong("a wait returns an error", ledger_get(&call->tag), (uint64_t)result,
-		    call->way);
+		torture_wrong(
+		    "a wait returns an error", ledger_get(&call->tag), (uint64_t)result, call->way);
 	/* Its target may still look at a descriptor that was cancelled. */
 	return call->way != TORTURE_DESCRIPTOR || !cancelled || xc_call_done(&call->descriptor);
 }
@@ -512,9 +405,8 @@ static bool
 ledger_timedwait(struct torture_call *call, uint64_t ns)
 {
 	uint64_t from = clock_ns();
-	int result = call->way == TORTURE_DESCRIPTOR
-	    ? xc_call_timedwait(&call->descriptor, ns)
-	    : xc_timedwait(ledger_get(&call->ticket), ns);
+	int result = call->way == TORTURE_DESCRIPTOR ? xc_call_timedwait(&call->descriptor, ns)
+						     : xc_timedwait(ledger_get(&call->ticket), ns);
 
 	if (result == ETIMEDOUT) {
 		torture_count(TORTURE_TIMEOUTS, 1);
@@ -541,8 +433,8 @@ ledger_cancel(struct torture_call *call)
 		result = xc_cancel(ledger_get(&call->ticket), &call->withdrawn);
 	}
 	if (result != 0)
-		torture_wrong("a cancel returns an error", ledger_get(&call->tag),
-		    (uint64_t)result, call->way);
+		torture_wrong("a cancel returns an error", ledger_get(&call->tag), (uint64_t)result,
+		    call->way);
 	return true;
 }
 
@@ -556,8 +448,7 @@ torture_settle(struct torture_call *call, enum torture_place place, struct tortu
 	if (place != TORTURE_THREAD && at > 3)
 		at = 3;
 	if (atomic_load_explicit(&call->cancelled, memory_order_relaxed) || what < 10 ||
-	    place == TORTURE_ASKS ||
-	    (place == TORTURE_SPINS && call->level < XC_LEVEL_HARD))
+	    place == TORTURE_ASKS || (place == TORTURE_SPINS && call->level < XC_LEVEL_HARD))
 		over = torture_over(call);
 	else if (what < 30)
 		over = ledger_cancel(call);

@@ -79,7 +79,11 @@ void torture_finish(struct torture_call *);
 void torture_look(struct torture_call *, struct torture_dice *);
 /* Whether it is over, without judging it. */
 bool torture_over(struct torture_call *);
-/* What functions post: takes back those of this CPU that are over; of all CPUs, waiting. */
+/* What functions post (torture_child.c): memory for it; a post by this function, and its wait where
+ * it may; takes back those of this CPU that are over; of all CPUs, waiting. */
+void torture_children_begin(void);
+void torture_children_end(void);
+void torture_nest(const struct torture_call *, struct torture_dice *);
 void torture_reap(void);
 void torture_reap_all(void);
 

@@ -89,18 +89,19 @@ torture_nopreempt(void (*body)(struct torture_actor *, struct torture_dice *),
 void
 torture_barrier(void)
 {
-	uint64_t before[TORTURE_CPUS];
+	uint64_t before[TORTURE_CPUS] = { 0 };
 
 	for (unsigned i = 0; i < ncpu; i++)
 		before[i] = atomic_load_explicit(&special_cpus[i].section, memory_order_seq_cst);
 	xc_barrier(0);
 	for (unsigned i = 0; i < ncpu; i++) {
-		uint64_t after =
-		    atomic_load_explicit(&special_cpus[i].section, memory_order_seq_cst);
+		uint64_t after = atomic_load_explicit(
+		    &special_cpus[i].section, memory_order_seq_cst);
 
 		if (before[i] % 2 != 0 && after == before[i])
-			torture_wrong("xc_barrier(0) returns and a section with preemption off goes on",
-			    0, i, after);
+			torture_wrong(
+			    "xc_barrier(0) returns and a section with preemption off goes on", 0, i,
+			    after);
 	}
 	torture_count(TORTURE_BARRIERS, 1);
 }
@@ -116,7 +117,8 @@ torture_drain(struct torture_actor *actor, struct torture_dice *dice)
 
 		if (call->level == level && !torture_over(call))
 			torture_wrong("is not over behind a drain",
-			    atomic_load_explicit(&call->tag, memory_order_relaxed), level, call->way);
+			    atomic_load_explicit(&call->tag, memory_order_relaxed), level,
+			    call->way);
 	}
 	torture_count(TORTURE_DRAINS, 1);
 }
@@ -190,8 +192,7 @@ torture_trigger(struct torture_dice *dice)
 	struct cpu_info *ci = torture_cpu(dice);
 
 	/* Release: pairs with the acquire in special_handler(). */
-	atomic_fetch_add_explicit(
-	    &special_cpus[ci->ci_index].triggered, 1, memory_order_release);
+	atomic_fetch_add_explicit(&special_cpus[ci->ci_index].triggered, 1, memory_order_release);
 	ipi_trigger(special_ipi, ci);
 	torture_count(TORTURE_IPIS, 1);
 }
@@ -246,8 +247,7 @@ torture_rendezvous(struct torture_dice *dice)
 	cpuset_zero(&cpus);
 	for (uint64_t left = set; left != 0; left &= left - 1)
 		cpuset_add(&cpus, (unsigned)__builtin_ctzll(left));
-	error = xc_rendezvous(
-	    &cpus, special_setup, special_action, special_teardown, &phases, 0);
+	error = xc_rendezvous(&cpus, special_setup, special_action, special_teardown, &phases, 0);
 	n = atomic_load_explicit(&phases.teardown, memory_order_relaxed);
 	if (error != 0 && !(error == EHOSTDOWN && set == victim))
 		torture_wrong("xc_rendezvous returns an error", 0, (uint64_t)error, set);
@@ -278,7 +278,7 @@ torture_stop(struct torture_dice *dice)
 	(void)torture_throw(dice);
 	error = xc_stop_machine(special_stopped, &ran, NULL);
 	if (error != 0 || ran != 1)
-		torture_wrong("xc_stop_machine has not run its function once", 0, (uint64_t)error,
-		    ran);
+		torture_wrong(
+		    "xc_stop_machine has not run its function once", 0, (uint64_t)error, ran);
 	torture_count(TORTURE_STOPS, 1);
 }
