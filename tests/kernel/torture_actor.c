@@ -14,6 +14,7 @@
 #include "kernel/panic.h"
 #include "kernel/printf.h"
 #include "kernel/softint.h"
+#include "kernel/timer.h"
 #include "tests/kernel/calls.h"
 #include "tests/kernel/test.h"
 #include "tests/kernel/torture_special.h"
@@ -301,7 +302,7 @@ actor_step_ring(struct torture_actor *actor)
 	for (unsigned n = 1 + torture_below(&dice, 3); n != 0; n--) {
 		enum torture_way way = torture_percent(&dice, 70) ? TORTURE_UNICAST
 								  : TORTURE_DESCRIPTOR;
-		unsigned flags = actor_flags(&dice, way) & ~(XC_LAZY | XC_TRY);
+		unsigned flags = actor_flags(&dice, way) & ~XC_TRY;
 
 		actor->slot[actor->open]->nests = false;
 		if (torture_post(actor->slot[actor->open], actor_tag(actor), way, flags, set, &dice))
@@ -314,17 +315,42 @@ actor_step_ring(struct torture_actor *actor)
 	atomic_fetch_add_explicit(&actor->steps, 1, memory_order_relaxed);
 }
 
+/* Without a tick a lazy call runs when somebody waits for it.  CPU 0 keeps its own: who watches
+ * sleeps there. */
+static void
+actor_tick(bool on)
+{
+	bool intr = machine_intr_disable();
+
+	if (!on)
+		timer_stop();
+	else if (timer_start() != 0)
+		torture_wrong("the timer cannot be set going again", 0, curcpu()->ci_index, 0);
+	machine_intr_restore(intr);
+}
+
+static void
+actor_thread_ring(struct torture_actor *actor)
+{
+	bool stop = curcpu()->ci_index != 0;
+
+	if (stop)
+		actor_tick(false);
+	while (actor_goes())
+		actor_step_ring(actor);
+	if (stop)
+		actor_tick(true);
+}
+
 static void
 actor_thread(void *arg)
 {
 	struct torture_actor *actor = arg;
 
-	while (actor_goes()) {
-		if (actor_ring)
-			actor_step_ring(actor);
-		else
-			actor_step(actor);
-	}
+	if (actor_ring)
+		actor_thread_ring(actor);
+	while (actor_goes())
+		actor_step(actor);
 	actor_doing(actor, "end");
 	for (; actor->open != 0; actor->open--)
 		torture_finish(actor->slot[actor->open - 1]);
