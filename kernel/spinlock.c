@@ -35,6 +35,12 @@
 /* How many looks at the lock between two looks at the clock. */
 #define SPINLOCK_LOOKS 4096
 
+/* Apart from their callers: the texts take stack. */
+static _Noreturn void spinlock_refuse(const struct spinlock *, uintptr_t where)
+    __attribute__((noinline, cold));
+static _Noreturn void spinlock_refuse_release(const struct spinlock *, uintptr_t where)
+    __attribute__((noinline, cold));
+
 #define SPINLOCK_CALLER() ((uintptr_t)__builtin_return_address(0))
 
 void
@@ -69,8 +75,8 @@ spinlock_hang(const struct spinlock *sl, uintptr_t where)
 	    ksyms_format(since, there));
 }
 
-/* Which rule an enter breaks.  Apart, as in the release: the texts take stack. */
-static _Noreturn void __attribute__((noinline, cold))
+/* Which rule an enter breaks. */
+static _Noreturn void
 spinlock_refuse(const struct spinlock *sl, uintptr_t where)
 {
 	const struct cpu_info *ci = curcpu();
@@ -95,14 +101,15 @@ spinlock_begin(const struct spinlock *sl, uintptr_t where)
 	struct cpu_info *ci = curcpu();
 	unsigned depth = ci->ci_spin_depth;
 
-	if (ci->ci_nmi_depth != 0 || depth == CPU_SPINLOCKS ||
-	    atomic_load_explicit(&sl->sl_owner, memory_order_relaxed) == ci)
-		spinlock_refuse(sl, where);
-	if (depth == 0)
-		ci->ci_spin_intr = intr;
-	ci->ci_spin_held[depth] = sl;
-	ci->ci_spin_depth = depth + 1;
-	return ci;
+	if (depth < CPU_SPINLOCKS && ci->ci_nmi_depth == 0 &&
+	    atomic_load_explicit(&sl->sl_owner, memory_order_relaxed) != ci) {
+		if (depth == 0)
+			ci->ci_spin_intr = intr;
+		ci->ci_spin_held[depth] = sl;
+		ci->ci_spin_depth = depth + 1;
+		return ci;
+	}
+	spinlock_refuse(sl, where);
 }
 
 /* Takes the lock off the CPU's record and counts it out; the last one restores interrupts.  Whether
@@ -214,7 +221,7 @@ spinlock_tryenter(struct spinlock *sl)
 }
 
 /* Whose the lock is that this CPU gives up. */
-static _Noreturn void __attribute__((noinline, cold))
+static _Noreturn void
 spinlock_refuse_release(const struct spinlock *sl, uintptr_t where)
 {
 	const struct cpu_info *ci = curcpu();

@@ -94,6 +94,7 @@ struct timer_cpu {
 	uint64_t tc_start;       /* o: what deadlines count from, in cycles */
 	uint64_t tc_deadline;    /* o: the next */
 	struct scale tc_cycles;  /* o: from counts of the timer to cycles */
+	uint32_t tc_divide;      /* o: that of tc_cycles; 0: none yet */
 };
 
 /* How far apart the readings of the cycle counter around one of the timer may be; and how often a
@@ -340,7 +341,11 @@ timer_program(enum timer_mode mode, uint64_t hz)
 	tc->tc_mode = mode;
 	tc->tc_hz = hz;
 	tc->tc_count = count;
-	scale_init(&tc->tc_cycles, machine_timer_input_hz(), clock_hz() * divide);
+	/* Made bit by bit, and the same each time but for the divider. */
+	if (divide != tc->tc_divide) {
+		scale_init(&tc->tc_cycles, machine_timer_input_hz(), clock_hz() * divide);
+		tc->tc_divide = divide;
+	}
 	tc->tc_half_cycles = scale_apply(&tc->tc_cycles, count) / 2;
 	setting->generation = ++tc->tc_generation;
 	setting->set_ns = clock_ns();

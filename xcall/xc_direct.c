@@ -27,8 +27,9 @@
  *
  * Order.  Calls of one sender to one target begin in the order of their posts.  What is direct must
  * not overtake what went the long way: the sender goes direct only while none of its hard calls by
- * ticket is live and all descriptors that were posted to the target have begun; i_begun is read
- * before i_posted, so equality is of a moment that was, and the sender's own were counted by then.
+ * ticket is live and as many descriptors have begun at the target as i_posted says.  They begin in
+ * the order in which they were pushed, and each is counted before: the sender's own, and all that
+ * were pushed before it, are in that number.
  * What goes the long way must not overtake what is direct: the target that is to begin a call looks
  * first whether the direct slot holds one of the same sender (xc_inbox.c).  It read x_posted before
  * the look, and the direct call was there before any later call got its number.
@@ -83,12 +84,12 @@ static inline bool
 xc_direct_first(const struct xc_cpu *self, const struct xc_cpu *target)
 {
 	const struct xc_inbox *inbox = &target->x_inbox[XC_LEVEL_HARD];
-	/* Acquire: read before i_posted. */
-	uint64_t begun = atomic_load_explicit(&inbox->i_begun, memory_order_acquire);
 
-	/* Relaxed: only this CPU sets bits in x_live; of i_posted it sees what it has added. */
+	/* Relaxed: only this CPU sets bits in x_live; of i_posted it sees what it has added; and
+	 * the target begins what is direct after what it had begun before. */
 	return atomic_load_explicit(&self->x_live[XC_LEVEL_HARD], memory_order_relaxed) == 0 &&
-	    atomic_load_explicit(&inbox->i_posted, memory_order_relaxed) == begun;
+	    atomic_load_explicit(&inbox->i_posted, memory_order_relaxed) ==
+	    atomic_load_explicit(&inbox->i_begun, memory_order_relaxed);
 }
 
 /* Whether the direct slot is the sender's now.  A post whose generation would not fit leaves it

@@ -56,6 +56,8 @@
 #define XC_BIT(level) (1u << (level))
 #define XC_BITS_HARD (XC_BIT(XC_LEVEL_HARD) | XC_BIT(XC_NOTIFY_IPI) | XC_BIT(XC_NOTIFY_DIRECT))
 
+#define XC_BITS_SOFT (XC_BIT(XC_LEVEL_SOFTSERIAL + 1) - XC_BIT(XC_LEVEL_SOFTCLOCK))
+
 static void *xc_intr_softint[XC_LEVELS];
 
 /* Runs what is in the inbox of that level until it is empty: context of the level. */
@@ -76,9 +78,8 @@ xc_intr_serve(struct xc_cpu *xc, uint32_t bits)
 		xc_intr_drain(xc, XC_LEVEL_HARD);
 	if ((bits & XC_BIT(XC_NOTIFY_IPI)) != 0)
 		xc_ipi_drain(xc);
-	for (unsigned level = XC_LEVEL_SOFTCLOCK; level <= XC_LEVEL_SOFTSERIAL; level++)
-		if ((bits & XC_BIT(level)) != 0)
-			softint_schedule(xc_intr_softint[level]);
+	for (uint32_t soft = bits & XC_BITS_SOFT; soft != 0; soft &= soft - 1)
+		softint_schedule(xc_intr_softint[__builtin_ctz(soft)]);
 	if ((bits & XC_BIT(XC_LEVEL_LOW)) != 0)
 		xc_thread_wake(xc);
 }

@@ -185,17 +185,20 @@ xc_event_wait(const struct xc_event *event, uint64_t deadline_ns, const char *wh
 		return result;
 	if (xc_event_lazy(event))
 		xc_event_announce(event);
+	/* What another CPU does at once is over before the clock is read. */
+	for (unsigned i = 0; i < XC_SPINS && result == EBUSY; i++) {
+		xcp_pause();
+		result = xc_event_result(event);
+	}
+	if (result != EBUSY)
+		return result;
 	if (event->e_level >= XC_LEVEL_HARD) {
 		if (deadline_ns == XC_FOREVER && self != NULL)
 			xc_run_assert_not_own(self, &event->e_ref, who);
 		xc_wait_spin(event, deadline_ns);
 	} else {
-		for (unsigned i = 0; i < XC_SPINS && xc_event_result(event) == EBUSY; i++)
-			xcp_pause();
 		server = xc_thread_self();
-		if (xc_event_result(event) != EBUSY)
-			;
-		else if (server != NULL)
+		if (server != NULL)
 			xc_thread_wait(server, event, deadline_ns);
 		else
 			xc_thread_sleep(event, deadline_ns);

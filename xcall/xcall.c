@@ -8,9 +8,9 @@
  *
  * Implementation
  *
- * One call, read along its way:
+ * One call, read along its way (a hard one to one CPU may go straight: xc_direct.c):
  *
- *	xc_unicast()		checks the caller (xcall.c)
+ *	xc_unicast_slot()	checks the caller (xcall.c)
  *	xc_slot_take()		finds a slot of the sender's CPU (xc_slot.c)
  *	xc_slot_publish()	makes it live and gives it its ticket
  *	xc_inbox_add_sender()	enters the sender into the target's inbox (xc_inbox.c)

@@ -31,7 +31,11 @@ def show(boot: kernelrun.Boot) -> None:
 def command_run(args: argparse.Namespace) -> int:
     """Rows of one boot; the floor comes along."""
     rows = args.rows if args.rows == "all" else f"floor_busy,{args.rows}"
-    show(kernelrun.boot(args.build, args.cpus, rows, args.samples, args.mode))
+    boot = kernelrun.boot(args.build, args.cpus, rows, args.samples, args.mode)
+    show(boot)
+    missing = [row for row in rows.split(",") if row not in boot.rows and row != "all"]
+    if missing:
+        raise kernelrun.BenchError(f"no such rows, or more CPUs are needed: {', '.join(missing)}")
     return 0
 
 

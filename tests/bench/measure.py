@@ -30,7 +30,7 @@ EXACT = (
 SINGLE_CPUS, SINGLE_ROWS, BOOTS = 2, "empty,floor_busy,floor_idle,unicast_busy,unicast_idle", 5
 START_CPUS = (4, 16, 64)
 # QEMU has 255 CPUs, and the exact mode needs one more than Linux uses.
-LINUX_EXACT = ((2, 1000), (8, 1000), (64, 200), (254, 10))
+LINUX_EXACT = ((2, 1000), (8, 1000), (64, 200), (254, 4))
 # Boots that do not watch the host's clock run side by side.
 JOBS = os.cpu_count() or 1
 

@@ -138,14 +138,16 @@ static uint64_t matrix_live, matrix_over;
 static struct latch matrix_look_latch;
 static struct xc_stats matrix_figures;
 
-/* A call that is live, where there is another CPU to keep it, and one that is over. */
+/* A call that is live, where there is another CPU to keep it, and one that is over; XC_TRY, as hard
+ * calls to the own CPU have no ticket else. */
 static void
 matrix_prepare_look(const struct matrix_op *op)
 {
 	matrix_reset_handled(op);
 	atomic_store_explicit(&matrix_look_latch.open, ncpu == 1, memory_order_relaxed);
 	matrix_live = xc_unicast(0, latch_hold, &matrix_look_latch, NULL, others_last());
-	matrix_over = xc_unicast(XC_HARD, latch_hold, &(struct latch){ .open = 1 }, NULL, curcpu());
+	matrix_over = xc_unicast(
+	    XC_HARD | XC_TRY, latch_hold, &(struct latch){ .open = 1 }, NULL, curcpu());
 	matrix_note(xc_wait(matrix_over) == 0);
 	if (ncpu == 1)
 		matrix_note(xc_wait(matrix_live) == 0);

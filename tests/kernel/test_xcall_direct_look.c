@@ -1,6 +1,6 @@
 /*
- * The direct slot (xc_direct.c), seen from outside: tickets at the edges of their generations, calls
- * to the own CPU, what is told and counted of a direct call.
+ * The direct slot (xc_direct.c), seen from outside: tickets at the edges of their generations,
+ * calls to the own CPU, what is told and counted of a direct call.
  */
 #include <stddef.h>
 

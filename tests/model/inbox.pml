@@ -4,9 +4,9 @@
  *
  * Models xc_intr_notify, xc_intr_handler, xc_intr_take, xc_intr_serve, xc_intr_drain, xc_intr_soft, xc_intr_inline and
  * xc_intr_poll (xc_intr.c); xc_inbox.c, all of it; xc_call_publish (xc_call.c); xc_wait_spin (xc_wait.c); the order of
- * xc_run_job's stack.  Leaves out: NMIs, whose word and inbox are like the hard ones with nothing shared; lazy marks
- * (offline.pml); ipi(9); cancelled calls (slot.pml); the turns of xc_inbox_next, for which any choice stands here; the
- * low level, whose notification is that of the soft one (thread.pml has the rest).
+ * xc_run_job's stack.  Leaves out: the direct slot (direct.pml); NMIs, whose word and inbox are like the hard ones with
+ * nothing shared; lazy marks (offline.pml); ipi(9); cancelled calls (slot.pml); the turns of xc_inbox_next, for which any
+ * choice stands here; the low level, whose notification is that of the soft one (thread.pml has the rest).
  *
  * A CPU is one process, so an interrupt stops what it interrupts: `depth` hard functions stand on its stack, and wait.
  * Each post has a call of its own (how slots are used again is slot.pml; there a search is many steps, here one).  CPUs 0 to

@@ -2,10 +2,10 @@
  * A call's life in a slot of its sender, from the post to the end that is combined from groups of targets; claimed by
  * targets while somebody withdraws it; waited for by several; the slot's next life.
  *
- * Models xc_slot.c and xc_group.h: xc_slot_take, target, publish, find, holds, claim, finish, group_done, retire, withdraw,
- * was_cancelled, result; xc_event_want, xc_cancel (xc_wait.c); xc_thread_sleep_until and xc_thread_wake_waiters
+ * Models xc_slot.c and xc_group.h: xc_slot_take, target, publish, find, holds, claim, finish, group_done, retire, free,
+ * withdraw, was_cancelled, result; xc_event_want, xc_cancel (xc_wait.c); xc_thread_sleep_until and xc_thread_wake_waiters
  * (xc_thread.c).  Leaves out: levels and classes of credit (one of each), more than one board, tags that wrap, room that is
- * slept for (thread.pml), calls that look from elsewhere (xc_slot_group, xc_status.c).
+ * slept for (thread.pml), the direct slot (direct.pml), calls that look from elsewhere (xc_slot_group, xc_status.c).
  *
  * One sender, as slots of different senders share nothing.  POSTERS of its threads post ROUNDS calls each; a post has
  * interrupts off, so posts follow each other.  A target is told by a flag: how it is told is inbox.pml.  A group has

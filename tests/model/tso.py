@@ -183,7 +183,8 @@ def want_and_room():
     xc_thread.c xc_thread_sleep_slot: atomic_fetch_add_explicit(&xc->x_wanted, 1, memory_order_seq_cst)
     xc_thread.c xc_thread_wait_slot: atomic_fetch_add_explicit(&xc->x_wanted, 1, memory_order_seq_cst)
     xc_slot.c xc_slot_room: &xc->x_credit[class], memory_order_seq_cst
-    xc_slot.c xc_slot_retire: atomic_fetch_add_explicit(&xc->x_credit[class], 1, memory_order_seq_cst)
+    xc_slot.c xc_slot_free: atomic_fetch_add_explicit(&xc->x_credit[class], 1, memory_order_seq_cst)
+    xc_slot.c xc_slot_retire: xc_slot_free(xc, slot, class)
     xc_slot.c xc_slot_retire: &xc->x_wanted, memory_order_seq_cst
     """
     def machine(want, free):
@@ -199,6 +200,9 @@ def publish_and_clear():
     """x_notify: no interrupt is sent, as a word is still set, and the target clears it and finds no call.
     xc_intr.c xc_intr_notify: atomic_fetch_or_explicit(&target->x_notify
     xc_intr.c xc_intr_notify: atomic_exchange_explicit(&target->x_nmi, 1
+    xc_intr.h xc_intr_notify_direct: atomic_fetch_or_explicit(&target->x_notify
+    xc_direct.c xc_direct_fill: &slot->s_state, state, memory_order_release
+    xc_direct.c xc_direct_post: xc_intr_notify_direct(target)
     xc_intr.c xc_intr_take: atomic_exchange_explicit(&xc->x_notify, 0
     xc_intr.c xc_intr_nmi: atomic_exchange_explicit(&xc->x_nmi, 0
     xc_intr.c xc_intr_poll: atomic_fetch_and_explicit(&xc->x_notify
@@ -234,6 +238,8 @@ def leave_and_post():
     """The target set and a post: it saw the CPU in the set, and the CPU, gone, looks before the call is there.
     xcall.c xc_post_one: intr = machine_intr_disable(); target = xc_post_target(ci)
     xcall.c xc_post_set: intr = machine_intr_disable(); xc_cpu_targets(&targets, set)
+    xc_direct.c xc_direct_post: bool intr = machine_intr_disable();
+    xc_direct.c xc_direct_post: xc_is_target(target->x_ci->ci_index)
     xc_cpu.c xc_cpu_dying: atomic_fetch_and_explicit(&xc_targets.t_set
     xc_cpu.c xc_cpu_dying: xc_wait(xc_broadcast(XC_HARD, xc_cpu_nop
     """
