@@ -1,8 +1,8 @@
 /*
  * The actors of torture: what each does at each step.
  *
- * What is thrown at a step depends on seed, actor and number of the step alone, not on what
- * happened before: the same seed is the same sequence of choices for each actor.
+ * The dice of a step start from seed, actor and number of the step alone, not from what happened
+ * before: the same seed is the same choice at each step, as far as the step comes.
  */
 #include "tests/kernel/torture_actor.h"
 
