@@ -177,7 +177,7 @@ test-boot: all iso ## boot the matrix in tests/console/ and judge each boot
 	@$(PYTHON) -m pytest -p no:cacheprovider -n 2 -q tests/console --tier $(TIER) --build $(BUILD)
 
 -include tests/lint/lint.mk tests/host/host.mk tests/host/vcpu/vcpu.mk tests/host/sim/sim.mk tests/host/toy/toy.mk \
-	tests/model/model.mk tests/bench/bench.mk tests/fuzz/fuzz.mk tests/release/release.mk
+	tests/model/model.mk tests/bench/bench.mk tests/fuzz/fuzz.mk tests/release/release.mk tests/torture/torture.mk
 
 ## Other
 

@@ -30,6 +30,7 @@
 #include "kernel/x86/smp.h"
 #include "tests/bench/kernel/bench.h"
 #include "tests/kernel/test.h"
+#include "tests/kernel/torture.h"
 #include "xcall/xc_cpu.h"
 
 /* Memory below is left alone: real-mode data, the trampoline's page, firmware. */
@@ -49,7 +50,7 @@ void kmain(uint32_t magic, uint32_t info);
 
 /* Words of the command line that mean something; others are reported. */
 static const char *const main_words[] = { "bench", "hold", "hz", "misuse", "monitor", "samples",
-	"test", NULL };
+	"seed", "test", "torture", NULL };
 
 /* Physical memory is where the loader left it; only what the first page tables map can be read. */
 static const void *
@@ -209,6 +210,20 @@ main_bench(const char *rows)
 	return bench_run(rows, (unsigned)samples, &main_costs);
 }
 
+/* A minute, and a seed that nobody chose, unless the words say otherwise. */
+static bool
+main_torture(void)
+{
+	uint64_t seconds = 60, seed = clock_ns() % UINT32_MAX;
+
+	if (cmdline_number("torture", 1, TORTURE_SECONDS_MAX, &seconds) == EINVAL)
+		printf("warning: torture= takes a number of seconds up to %u; %lu are used\n",
+		    TORTURE_SECONDS_MAX, seconds);
+	if (cmdline_number("seed", 0, UINT64_MAX, &seed) == EINVAL)
+		printf("warning: seed= takes a number; %lu is used\n", seed);
+	return torture_run((unsigned)seconds, seed);
+}
+
 /* What the command line asks for; without a word, the main job. */
 static void
 main_thread(void *arg __attribute__((unused)))
@@ -222,6 +237,8 @@ main_thread(void *arg __attribute__((unused)))
 		end_report(test_run(words) ? BOOT_EXIT_PASS : BOOT_EXIT_FAIL);
 	if (cmdline_value("bench", words, sizeof(words)))
 		end_report(main_bench(words) ? BOOT_EXIT_PASS : BOOT_EXIT_FAIL);
+	if (cmdline_has("torture"))
+		end_report(main_torture() ? BOOT_EXIT_PASS : BOOT_EXIT_FAIL);
 	if (cmdline_has("monitor"))
 		monitor_run();
 	end_report(bringup_run() ? BOOT_EXIT_PASS : BOOT_EXIT_FAIL);

@@ -84,7 +84,7 @@ def rows(answer: str) -> list[list[str]]:
     return [line.split() for line in answer.splitlines() if re.match(r"\s*\d+\s", line)]
 
 
-COMMANDS = "calls cpu cpus evcnt help locks poweroff reboot threads timer timers".split()
+COMMANDS = "calls cpu cpus evcnt help locks poweroff reboot threads timer timers torture".split()
 
 
 def test_help_names_every_command(session):
