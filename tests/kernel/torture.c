@@ -22,7 +22,7 @@
 #define TORTURE_LOOK_NS 20000000ull
 /* Hang detectors: an actor that makes no step; the plug's thread, which may wait for the restart of
  * a CPU. */
-#define TORTURE_HANG_NS 60000000000ull
+#define TORTURE_HANG_NS 45000000000ull
 #define TORTURE_PLUG_HANG_NS 60000000000ull
 #define TORTURE_SETTLE_NS 2000000000ull
 /* As in xcall/xc_slot.c. */
