@@ -99,7 +99,10 @@ class Running:
 
     def __init__(self, stub: str, script: str) -> None:
         command = [sys.executable, BOOT, "--firmware", "pvh", "--elf", stub, "--append", script]
+        # A shell that starts this run in the background has it ignore SIGINT, and so all its children.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        signal.signal(signal.SIGINT, before)
         self.first = self.process.stdout.readline()
         with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children", encoding="ascii") as f:
             self.qemu = int(f.read())

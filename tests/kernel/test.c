@@ -18,7 +18,7 @@
 
 /* Free for tests: between the timer's class and that of calls and wake-ups. */
 #define TEST_VECTOR_FIRST 0x90u
-#define TEST_VECTORS 16u
+#define TEST_VECTORS 32u
 #define TEST_HANG_NS 60000000000ull
 /* Threads that exited free themselves when their CPU next switches; give them that long. */
 #define TEST_SETTLE_NS 2000000000ull
