@@ -14,11 +14,13 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def plugin(build: str, name: str) -> str:
-    """Builds a plugin when it is older than its source."""
+    """Builds a plugin when it is older than its sources."""
     source, out = os.path.join(HERE, f"{name}.c"), os.path.join(build, "bench", f"{name}.so")
-    if not os.path.exists(out) or os.path.getmtime(out) < os.path.getmtime(source):
+    newest = max(os.path.getmtime(file) for file in (source, os.path.join(HERE, "qemu_plugin.h")))
+    if not os.path.exists(out) or os.path.getmtime(out) < newest:
         os.makedirs(os.path.dirname(out), exist_ok=True)
-        subprocess.run(["cc", "-O2", "-Wall", "-shared", "-fPIC", "-o", out, source], check=True)
+        command = ["cc", "-O2", "-Wall", "-shared", "-fPIC", f"-I{kernelrun.ROOT}", "-o", out, source]
+        subprocess.run(command, check=True)
     return out
 
 

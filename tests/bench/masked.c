@@ -3,8 +3,7 @@
  * code, on any CPU.
  *
  * Interrupts go off with CLI and at the entry of an interrupt (the addresses are given), and on
- * with STI and IRETQ.  A stretch that a mark interrupts counts as any other.  What a plugin must
- * know of QEMU stands in plugin.c.
+ * with STI and IRETQ.  A stretch that a mark interrupts counts as any other.
  *
  *	-plugin masked.so,out=FILE,low=HEX,high=HEX,entry=HEX,entry=HEX...
  */
@@ -14,27 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef uint64_t qemu_plugin_id_t;
-typedef struct qemu_info_t qemu_info_t;
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-typedef void (*plugin_exec_t)(unsigned int vcpu, void *udata);
-
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *);
-struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *, size_t);
-const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *);
-size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *);
-uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *);
-void qemu_plugin_register_vcpu_tb_trans_cb(
-    qemu_plugin_id_t, void (*)(qemu_plugin_id_t, struct qemu_plugin_tb *));
-void qemu_plugin_register_vcpu_insn_exec_cb(
-    struct qemu_plugin_insn *, plugin_exec_t, int flags, void *udata);
-void qemu_plugin_register_atexit_cb(
-    qemu_plugin_id_t, void (*)(qemu_plugin_id_t, void *), void *udata);
-int qemu_plugin_install(qemu_plugin_id_t, const qemu_info_t *, int argc, char **argv);
-
-extern int qemu_plugin_version;
-int qemu_plugin_version = 1;
+#include "tests/bench/qemu_plugin.h"
 
 #define MASKED_CPUS 256u
 #define MASKED_ENTRIES 1024u

@@ -2,12 +2,9 @@
  * Plugin for QEMU: how often each instruction is executed between two marks (kernel/bench_mark.h),
  * by CPU 0 and by all others.
  *
- * Debian's QEMU has the plugin interface but ships no header for it: what is used of its version 1
- * is declared here.  With one thread for all CPUs, which the exact mode has, nothing is counted
- * twice.
+ * With one thread for all CPUs, which the exact mode has, nothing is counted twice.
  *
- *	cc -O2 -shared -fPIC -o plugin.so plugin.c
- *	qemu-system-x86_64 ... -plugin plugin.so,out=FILE
+ *	-plugin plugin.so,out=FILE
  */
 #include <inttypes.h>
 #include <stdbool.h>
@@ -15,27 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef uint64_t qemu_plugin_id_t;
-typedef struct qemu_info_t qemu_info_t;
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-typedef void (*plugin_exec_t)(unsigned int vcpu, void *udata);
-
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *);
-struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *, size_t);
-const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *);
-size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *);
-uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *);
-void qemu_plugin_register_vcpu_tb_trans_cb(
-    qemu_plugin_id_t, void (*)(qemu_plugin_id_t, struct qemu_plugin_tb *));
-void qemu_plugin_register_vcpu_insn_exec_cb(
-    struct qemu_plugin_insn *, plugin_exec_t, int flags, void *udata);
-void qemu_plugin_register_atexit_cb(
-    qemu_plugin_id_t, void (*)(qemu_plugin_id_t, void *), void *udata);
-int qemu_plugin_install(qemu_plugin_id_t, const qemu_info_t *, int argc, char **argv);
-
-extern int qemu_plugin_version;
-int qemu_plugin_version = 1;
+#include "tests/bench/qemu_plugin.h"
 
 /* One for each time that an instruction was translated. */
 struct place {

@@ -78,11 +78,10 @@ test_vector(intr_handler_t handler)
 	panic("the tests want more than %u vectors", TEST_VECTORS);
 }
 
-/* Whether `suite` stands in the comma-separated list. */
-static bool
-test_chosen(const char *list, const char *suite)
+bool
+test_chosen(const char *list, const char *name)
 {
-	size_t length = strlen(suite);
+	size_t length = strlen(name);
 
 	if (strcmp(list, "all") == 0)
 		return true;
@@ -91,7 +90,7 @@ test_chosen(const char *list, const char *suite)
 
 		while (s[n] != '\0' && s[n] != ',')
 			n++;
-		if (n == length && strncmp(s, suite, n) == 0)
+		if (n == length && strncmp(s, name, n) == 0)
 			return true;
 		s += s[n] == ',' ? n + 1 : n;
 	}

@@ -76,6 +76,8 @@ bool test_wait_at_least(_Atomic uint64_t *counter, uint64_t value);
  * that handler.  Not from two threads at once. */
 unsigned test_vector(intr_handler_t handler);
 
+/* Whether `name` stands in the comma-separated list, or that is "all". */
+bool test_chosen(const char *list, const char *name);
 /* Runs the suites named in `list` (comma-separated, "all"); prints KTAP; true when nothing
  * failed. */
 bool test_run(const char *list);

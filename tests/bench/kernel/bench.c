@@ -15,6 +15,7 @@
 #include "kernel/printf.h"
 #include "kernel/string.h"
 #include "tests/kernel/crew.h"
+#include "tests/kernel/test.h"
 #include "xcall/xc_call.h"
 #include "xcall/xc_status.h"
 
@@ -172,26 +173,6 @@ bench_run_row(const struct bench_row *row, unsigned samples, struct crew_job *jo
 	    switches);
 }
 
-/* Whether `name` stands in the comma-separated list. */
-static bool
-bench_chosen(const char *list, const char *name)
-{
-	size_t length = strlen(name);
-
-	if (strcmp(list, "all") == 0)
-		return true;
-	for (const char *s = list; *s != '\0';) {
-		size_t n = 0;
-
-		while (s[n] != '\0' && s[n] != ',')
-			n++;
-		if (n == length && strncmp(s, name, n) == 0)
-			return true;
-		s += s[n] == ',' ? n + 1 : n;
-	}
-	return false;
-}
-
 /* What the runner on the host must know to read the rows, and what no row can show. */
 static void
 bench_print_machine(unsigned samples, const struct bench_costs *costs)
@@ -218,7 +199,7 @@ bench_run(const char *list, unsigned samples, const struct bench_costs *costs)
 	xc_stall_config(0, 0, false, false);
 	for (unsigned t = 0; t < BENCH_TABLES; t++) {
 		for (const struct bench_row *row = bench_tables[t]; row->name != NULL; row++) {
-			if (!bench_chosen(list, row->name))
+			if (!test_chosen(list, row->name))
 				continue;
 			found++;
 			if (row->cpus <= ncpu)
