@@ -130,7 +130,34 @@ TEST_CASE(xcall_stall_waits, of_many_missing_cpus_a_few_are_described)
 	T_ASSERT(overhear_has(words) == (ncpu - 1 > STALL_FULL));
 }
 
-/* A thread that waits for a call that stands at a gate. */
+static const char *const stall_func[2] = { "stalled_pass+0", "stalled_pass_too+0" };
+
+/* Which of the two functions a headline names; `before` when it names none. */
+static unsigned
+stall_whose(const char *line, unsigned before)
+{
+	for (unsigned i = 0; i < 2; i++)
+		for (const char *at = line; *at != '\0'; at++)
+			if (strncmp(at, stall_func[i], strlen(stall_func[i])) == 0)
+				return i;
+	return before;
+}
+
+static _Atomic unsigned stall_reported; /* a bit for each of the two */
+
+static void
+stall_note_report(const char *line)
+{
+	unsigned of;
+
+	if (strncmp(line, "xcall: CPU", 10) != 0)
+		return;
+	of = stall_whose(line, 2);
+	if (of < 2)
+		atomic_fetch_or_explicit(&stall_reported, 1u << of, memory_order_relaxed);
+}
+
+/* A thread that waits for a call that stands at a gate, until both of them have reported. */
 struct stall_waiter {
 	xcfunc_t func;
 	struct gate *gate;
@@ -146,7 +173,10 @@ stall_wait(void *arg)
 	struct stall_waiter *waiter = arg;
 
 	waiter->where = xc_unicast(0, waiter->func, waiter->gate, NULL, waiter->target);
-	waiter->result = xc_timedwait(waiter->where, 2 * STALLED_WAIT_NS);
+	do
+		waiter->result = xc_timedwait(waiter->where, STALLED_WAIT_NS);
+	while (waiter->result == ETIMEDOUT &&
+	    atomic_load_explicit(&stall_reported, memory_order_relaxed) != 3);
 }
 
 struct stall_lines {
@@ -159,16 +189,11 @@ struct stall_lines {
 static void
 stall_read_line(const char *line, void *arg)
 {
-	static const char *const func[2] = { "stalled_pass+0", "stalled_pass_too+0" };
 	struct stall_lines *lines = arg;
 	char about[2][16];
 
 	if (strncmp(line, "xcall: CPU", 10) == 0) {
-		for (unsigned i = 0; i < 2; i++) {
-			for (const char *at = line; *at != '\0'; at++)
-				if (strncmp(at, func[i], strlen(func[i])) == 0)
-					lines->of = i;
-		}
+		lines->of = stall_whose(line, lines->of);
 		lines->begun[lines->of]++;
 		return;
 	}
@@ -190,7 +215,9 @@ TEST_CASE(xcall_stall_waits, reports_of_two_waiters_do_not_interleave)
 	if (stalled_target(2) == NULL)
 		return;
 	gate_init(&gate);
+	atomic_store_explicit(&stall_reported, 0, memory_order_relaxed);
 	stalled_begin(STALLED_WARN_NS, true);
+	overhear_hook(stall_note_report);
 	for (unsigned i = 0; i < 2; i++) {
 		waiter[i].gate = &gate;
 		waiter[i].target = cpu_lookup(ncpu - 1 - i);
@@ -198,6 +225,7 @@ TEST_CASE(xcall_stall_waits, reports_of_two_waiters_do_not_interleave)
 	}
 	for (unsigned i = 0; i < 2; i++)
 		crew_join(&waiter[i].job);
+	overhear_hook(NULL);
 	stalled_end();
 	gate_open(&gate);
 	for (unsigned i = 0; i < 2; i++)
