@@ -176,6 +176,13 @@ TIER = ci
 test-boot: all iso ## boot the matrix in tests/console/ and judge each boot
 	@$(PYTHON) -m pytest -p no:cacheprovider -n 2 -q tests/console --tier $(TIER) --build $(BUILD)
 
+N = 50
+SUITES = all
+LOAD = 2
+repeat: all ## the kernel suites N times on a loaded host (N=50 CPUS=8,4,2 SUITES=a,b LOAD=n)
+	@$(PYTHON) tests/console/repeat.py --elf $(BUILD)/xcall.elf --times $(N) --cpus $(CPUS) --suites $(SUITES) --load $(LOAD) \
+		--logs $(BUILD)/logs
+
 -include tests/lint/lint.mk tests/host/host.mk tests/host/vcpu/vcpu.mk tests/host/sim/sim.mk tests/host/toy/toy.mk \
 	tests/model/model.mk tests/bench/bench.mk tests/fuzz/fuzz.mk tests/release/release.mk tests/torture/torture.mk
 
@@ -190,6 +197,6 @@ help: ## this list
 		if (group != "") { printf "\n%s\n", group; group = "" } printf "  %-12s %s\n", part[1], part[2] }' \
 		Makefile tests/*/*.mk tests/*/*/*.mk
 
-.PHONY: all iso clean run console gdb test check test-all test-boot setup help
+.PHONY: all iso clean run console gdb test check test-all test-boot repeat setup help
 
 endif

@@ -61,13 +61,13 @@ struct xc_cpu {
 
 	/* Its waiters. */
 	kmutex_t x_wait_lock;
-	kcondvar_t x_over[XC_BUCKETS]; /* w */
-	struct xc_waiter *x_waiters;   /* w: each xcall/N that waits for a call of this CPU */
-	kcondvar_t x_freed;            /* w: threads that wait for room */
-	_Atomic unsigned x_wanted;     /* a: how many do, xcall/N included */
-	_Atomic bool x_server_wants;   /* a, h: xcall/N of this CPU does */
-	bool x_idle;                   /* i: it has nothing to do */
-	struct xc_holder *x_holders;   /* w: threads of this CPU */
+	kcondvar_t x_over[XC_BUCKETS];  /* w */
+	struct xc_waiter *x_waiters;    /* w: each xcall/N that waits for a call of this CPU */
+	kcondvar_t x_freed[XC_CREDITS]; /* w: threads that wait for room of the class */
+	_Atomic unsigned x_wanted[XC_CREDITS]; /* a: how many do, xcall/N included */
+	_Atomic bool x_server_wants;           /* a, h: xcall/N of this CPU does */
+	bool x_idle;                           /* i: it has nothing to do */
+	struct xc_holder *x_holders;           /* w: threads of this CPU */
 	struct xc_chain *x_chain; /* c: room for the searches of this CPU's threads (xc_chain.c) */
 
 	/* As a target: the words that others write have lines of their own. */

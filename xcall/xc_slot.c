@@ -382,12 +382,12 @@ xc_slot_retire(struct xc_cpu *xc, struct xc_slot *slot)
 		return;
 	}
 	xc_slot_free(xc, slot, class);
-	if (class != XC_CREDIT_SLEEP)
-		return; /* nobody sleeps for those, and this may be an NMI */
+	if (class == XC_CREDIT_NMI)
+		return; /* an NMI wakes nobody */
 	if (waited)
 		xc_thread_wake_waiters(xc, (unsigned)(slot - xc->x_slot));
-	if (atomic_load_explicit(&xc->x_wanted, memory_order_seq_cst) != 0)
-		xc_thread_wake_posters(xc);
+	if (atomic_load_explicit(&xc->x_wanted[class], memory_order_seq_cst) != 0)
+		xc_thread_wake_posters(xc, class);
 }
 
 /* Those of a group are all done with; the call may be over. */

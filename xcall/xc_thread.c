@@ -23,6 +23,10 @@
  * under x_wait_lock.  They have asked for the wake-up before (xc_event_want); the last look at the
  * call is under the lock that the end of the call takes to wake them.
  *
+ * A thread that posts and finds no room sleeps for it in the same way, on a condition variable of
+ * the class.  Hard calls wake from their interrupt: the locks here are spin mutexes.  An NMI can
+ * take none, so who wants the room of NMI calls looks every millisecond.
+ *
  * Rules for callers
  *
  *  - A function owns its CPU against other low-priority functions, except where it itself waits.
@@ -44,6 +48,9 @@
 #include "xcall/xc_internal.h"
 #include "xcall/xc_intr.h"
 #include "xcall/xc_stall.h"
+
+/* How often a thread looks for room that comes back in NMIs. */
+#define XC_THREAD_LOOK_NS 1000000u
 
 void
 xc_thread_wake(struct xc_cpu *target)
@@ -169,9 +176,9 @@ xc_thread_wait_slot(struct xc_cpu *xc)
 
 	/* Sequentially consistent: pairs with xc_slot_retire().  Either that sees the wish, or
 	 * xc_thread_ready() sees the room. */
-	atomic_fetch_add_explicit(&xc->x_wanted, 1, memory_order_seq_cst);
+	atomic_fetch_add_explicit(&xc->x_wanted[XC_CREDIT_SLEEP], 1, memory_order_seq_cst);
 	xc_thread_serve_until(xc, NULL, XC_FOREVER);
-	atomic_fetch_sub_explicit(&xc->x_wanted, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&xc->x_wanted[XC_CREDIT_SLEEP], 1, memory_order_relaxed);
 	atomic_store_explicit(&xc->x_server_wants, before, memory_order_relaxed);
 }
 
@@ -221,24 +228,29 @@ xc_thread_sleep(const struct xc_event *event, uint64_t deadline_ns)
 }
 
 void
-xc_thread_sleep_slot(struct xc_cpu *xc, bool wide, struct xc_stall *stall)
+xc_thread_sleep_slot(struct xc_cpu *xc, enum xc_level level, bool wide, struct xc_stall *stall)
 {
-	uint64_t now = clock_ns();
+	enum xc_credit class = xc_slot_credit(level);
+	uint64_t now = clock_ns(), until;
 	bool room;
 
 	/* Sequentially consistent: pairs with xc_slot_retire(). */
-	atomic_fetch_add_explicit(&xc->x_wanted, 1, memory_order_seq_cst);
+	atomic_fetch_add_explicit(&xc->x_wanted[class], 1, memory_order_seq_cst);
 	do {
+		until = stall->l_next_ns;
+		/* An NMI cannot wake: who wants its room looks again and again. */
+		if (class == XC_CREDIT_NMI)
+			until = xc_thread_min(until, now + XC_THREAD_LOOK_NS);
 		mutex_enter(&xc->x_wait_lock);
-		while (!(room = xc_slot_room(xc, XC_LEVEL_LOW, wide)) && now < stall->l_next_ns) {
-			(void)!cv_timedwait(&xc->x_freed, &xc->x_wait_lock, stall->l_next_ns - now);
+		while (!(room = xc_slot_room(xc, level, wide)) && now < until) {
+			(void)!cv_timedwait(&xc->x_freed[class], &xc->x_wait_lock, until - now);
 			now = clock_ns();
 		}
 		mutex_exit(&xc->x_wait_lock);
 		if (!room)
-			xc_stall_check_room(stall, xc, XC_LEVEL_LOW);
+			xc_stall_check_room(stall, xc, level);
 	} while (!room);
-	atomic_fetch_sub_explicit(&xc->x_wanted, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&xc->x_wanted[class], 1, memory_order_relaxed);
 }
 
 void
@@ -253,12 +265,13 @@ xc_thread_wake_waiters(struct xc_cpu *sender, unsigned bucket)
 }
 
 void
-xc_thread_wake_posters(struct xc_cpu *sender)
+xc_thread_wake_posters(struct xc_cpu *sender, enum xc_credit class)
 {
 	mutex_enter(&sender->x_wait_lock);
 	/* All: some may want a board and leave the slot to others. */
-	cv_broadcast(&sender->x_freed);
-	if (atomic_load_explicit(&sender->x_server_wants, memory_order_relaxed))
+	cv_broadcast(&sender->x_freed[class]);
+	if (class == XC_CREDIT_SLEEP &&
+	    atomic_load_explicit(&sender->x_server_wants, memory_order_relaxed))
 		xc_thread_wake(sender);
 	mutex_exit(&sender->x_wait_lock);
 }
@@ -319,7 +332,8 @@ xc_thread_init(struct xc_cpu *xc)
 	mutex_init(&xc->x_inbox_lock, MUTEX_DEFAULT, IPL_HIGH, "xcinbox");
 	mutex_init(&xc->x_wait_lock, MUTEX_DEFAULT, IPL_HIGH, "xcwait");
 	cv_init(&xc->x_inbox_changed, "xcall");
-	cv_init(&xc->x_freed, "xcslot");
+	for (unsigned i = 0; i < XC_CREDITS; i++)
+		cv_init(&xc->x_freed[i], "xcslot");
 	for (unsigned i = 0; i < XC_BUCKETS; i++)
 		cv_init(&xc->x_over[i], "xcwait");
 	error = kthread_create(PRI_XCALL, KTHREAD_MPSAFE | KTHREAD_SERVICE, xc->x_ci,

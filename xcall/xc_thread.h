@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "xcall/xc_slot.h"
 #include "xcall/xcall.h"
 
 struct xc_cpu;
@@ -24,11 +25,11 @@ void xc_thread_wait(struct xc_cpu *, const struct xc_event *, uint64_t deadline_
 void xc_thread_wait_slot(struct xc_cpu *);
 /* Another thread sleeps until then. */
 void xc_thread_sleep(const struct xc_event *, uint64_t deadline_ns);
-void xc_thread_sleep_slot(struct xc_cpu *, bool wide, struct xc_stall *);
-/* The end of a call of that sender whose waiters share the bucket; room for posts.  Context of low
- * and soft calls. */
+void xc_thread_sleep_slot(struct xc_cpu *, enum xc_level, bool wide, struct xc_stall *);
+/* The end of a call of that sender whose waiters share the bucket; room for posts of that class.
+ * Any context but NMI. */
 void xc_thread_wake_waiters(struct xc_cpu *sender, unsigned bucket);
-void xc_thread_wake_posters(struct xc_cpu *sender);
+void xc_thread_wake_posters(struct xc_cpu *sender, enum xc_credit);
 /* A thread of that CPU waits until nothing is in the low inbox and xcall/N is idle. */
 void xc_thread_wait_idle(struct xc_cpu *);
 

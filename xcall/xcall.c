@@ -173,17 +173,15 @@ xc_post_wait(const struct xc_post *post, bool wide, struct xc_stall *stall)
 	}
 	if ((post->p_flags & XC_TRY) != 0)
 		return false;
-	if (post->p_level >= XC_LEVEL_HARD) {
-		if (curcpu()->ci_spin_depth != 0)
-			return false;
-		xc_intr_poll();
-		xc_stall_check_room(stall, post->p_self, post->p_level);
-		xcp_pause();
+	if (xcp_unsleepable() == NULL && xc_thread_self() == NULL) {
+		xc_thread_sleep_slot(post->p_self, post->p_level, wide, stall);
 		return true;
 	}
-	if (xcp_unsleepable() != NULL || xc_thread_self() != NULL)
+	if (post->p_level < XC_LEVEL_HARD || curcpu()->ci_spin_depth != 0)
 		return false;
-	xc_thread_sleep_slot(post->p_self, wide, stall);
+	xc_intr_poll();
+	xc_stall_check_room(stall, post->p_self, post->p_level);
+	xcp_pause();
 	return true;
 }
 

@@ -72,12 +72,20 @@ room_empty(struct room *room)
 }
 
 static uint64_t
-room_full(const struct room_class *class)
+room_full(struct cpu_info *ci, const struct room_class *class)
 {
 	struct xc_stats stats;
 
-	xc_stats(curcpu(), &stats);
+	xc_stats(ci, &stats);
 	return stats.full[class->class];
+}
+
+/* Sleeps until so many posts of that CPU have found no room. */
+static void
+room_wait_full(struct cpu_info *ci, const struct room_class *class, uint64_t full)
+{
+	while (room_full(ci, class) < full)
+		kthread_sleep_ns(1000000);
 }
 
 TEST_CASE(xcall_room, each_class_has_its_room_and_no_more_and_counts_refusals)
@@ -89,13 +97,13 @@ TEST_CASE(xcall_room, each_class_has_its_room_and_no_more_and_counts_refusals)
 		return;
 	for (unsigned c = 0; c < ROOM_CLASSES; c++) {
 		const struct room_class *class = &room_classes[c];
-		uint64_t before = room_full(class);
+		uint64_t before = room_full(curcpu(), class);
 
 		room_fill(&room, class);
-		wrong += room.n != class->room || room_full(class) != before + 1;
+		wrong += room.n != class->room || room_full(curcpu(), class) != before + 1;
 		wrong += xc_unicast(calls_flags(class->level) | XC_TRY, latch_hold, &room.latch,
 			     NULL, curcpu()) != XC_ERROR(EBUSY);
-		wrong += room_full(class) != before + 2;
+		wrong += room_full(curcpu(), class) != before + 2;
 		wrong += !room_empty(&room);
 	}
 	T_ASSERT_EQ(wrong, 0);
@@ -154,17 +162,21 @@ room_poster(void *arg)
 	T_ASSERT_EQ(xc_wait(where), 0);
 }
 
-/* Those of the class whose posters sleep: low and soft. */
+/* Posters of the class's level, of higher priority than the counter, which moves: they sleep. */
 static unsigned
 room_sleepers(const struct room_class *class)
 {
 	static struct room_poster poster[ROOM_POSTERS];
 	unsigned wrong = 0, broadcasts = ROOM_POSTERS / 2;
+	struct counter counter;
 	struct probe probe;
 	struct room room;
+	uint64_t full;
 
 	probe_init(&probe, class->level);
 	room_fill(&room, class);
+	full = room_full(curcpu(), class);
+	counter_begin(&counter, curcpu());
 	for (unsigned i = 0; i < ROOM_POSTERS; i++) {
 		poster[i].level = class->level;
 		poster[i].broadcast = i % 2 != 0;
@@ -173,7 +185,9 @@ room_sleepers(const struct room_class *class)
 		crew_start(
 		    &poster[i].job, curcpu(), PRI_KERNEL + (pri_t)i, room_poster, &poster[i]);
 	}
-	kthread_sleep_ns(50000000);
+	room_wait_full(curcpu(), class, full + ROOM_POSTERS);
+	wrong += !counter_moves(&counter);
+	counter_end(&counter);
 	for (unsigned i = 0; i < ROOM_POSTERS; i++)
 		wrong += atomic_load_explicit(&poster[i].posted, memory_order_acquire) != 0;
 	wrong += probe_ran(&probe) != 0 || !room_empty(&room);
@@ -188,8 +202,8 @@ TEST_CASE(xcall_room, threads_sleep_until_there_is_room)
 {
 	if (room_alone())
 		return;
-	T_ASSERT_EQ(room_sleepers(&room_classes[0]), 0);
-	T_ASSERT_EQ(room_sleepers(&room_classes[1]), 0);
+	for (unsigned c = 0; c < ROOM_CLASSES; c++)
+		T_ASSERT_EQ(room_sleepers(&room_classes[c]), 0);
 }
 
 /* Room comes back by a cancel as well, without a word from the target. */
@@ -216,29 +230,53 @@ TEST_CASE(xcall_room, a_cancel_makes_room_and_wakes_who_sleeps_for_it)
 	T_ASSERT(withdrawn == 1 && woken);
 }
 
-/* A hard post of a thread spins until there is room. */
-TEST_CASE(xcall_room, hard_and_nmi_posts_try_until_there_is_room)
+/* Lets go of a room once a post of that CPU has found none. */
+struct room_releaser {
+	struct room *room;
+	const struct room_class *class;
+	struct cpu_info *of;
+	uint64_t full;
+	struct crew_job job;
+};
+
+static void
+room_releaser(void *arg)
 {
-	static struct room_poster poster;
+	struct room_releaser *r = arg;
+
+	room_wait_full(r->of, r->class, r->full + 1);
+	latch_open(&r->room->latch);
+	masked_release(&r->room->masked);
+}
+
+/* Without preemption a thread cannot sleep: it tries again and again. */
+TEST_CASE(xcall_room, hard_and_nmi_posts_without_preemption_try_until_there_is_room)
+{
+	static struct room_releaser releaser;
 	unsigned wrong = 0;
 	struct probe probe;
 	struct room room;
+	uint64_t where;
 
-	if (room_alone())
+	if (ncpu < 3) {
+		test_skip("needs three CPUs");
 		return;
+	}
 	probe_init(&probe, XC_LEVEL_LOW);
 	for (unsigned c = 2; c < ROOM_CLASSES; c++) {
-		uint64_t before = room_full(&room_classes[c]);
-
 		probe_reset(&probe, room_classes[c].level);
 		room_fill(&room, &room_classes[c]);
-		poster = (struct room_poster){ .level = room_classes[c].level, .probe = &probe };
-		crew_start(&poster.job, curcpu(), PRI_KERNEL, room_poster, &poster);
-		kthread_sleep_ns(20000000);
-		wrong += atomic_load_explicit(&poster.posted, memory_order_acquire) != 0;
-		wrong += !room_empty(&room);
-		crew_join(&poster.job);
-		wrong += !probe_right(&probe, 1, 0) || room_full(&room_classes[c]) < before + 2;
+		releaser = (struct room_releaser){ &room, &room_classes[c], .of = curcpu() };
+		releaser.full = room_full(curcpu(), releaser.class);
+		crew_start(&releaser.job, cpu_lookup(1), PRI_KERNEL, room_releaser, &releaser);
+		kpreempt_disable();
+		where = xc_unicast(
+		    calls_flags(releaser.class->level), probe_run, &probe, NULL, curcpu());
+		kpreempt_enable();
+		crew_join(&releaser.job);
+		wrong += XC_ISERR(where) || xc_wait(where) != 0 || !room_empty(&room);
+		wrong += !probe_right(&probe, 1, 0) ||
+		    room_full(curcpu(), releaser.class) != releaser.full + 1;
 	}
 	probe_free(&probe);
 	T_ASSERT_EQ(wrong, 0);
@@ -342,6 +380,9 @@ room_is_whole(const struct cpu_info *ci)
 {
 	const struct xc_cpu *xc = ci->ci_xcall;
 
+	for (unsigned c = 0; c < XC_CREDITS; c++)
+		if (atomic_load_explicit(&xc->x_wanted[c], memory_order_relaxed) != 0)
+			return false;
 	return atomic_load_explicit(&xc->x_free, memory_order_relaxed) == XC_ALL_FREE &&
 	    atomic_load_explicit(&xc->x_credit[XC_CREDIT_SLEEP], memory_order_relaxed) ==
 	    XC_ROOM_SLEEP &&
@@ -349,8 +390,7 @@ room_is_whole(const struct cpu_info *ci)
 	    XC_ROOM_HARD &&
 	    atomic_load_explicit(&xc->x_credit[XC_CREDIT_NMI], memory_order_relaxed) ==
 	    XC_ROOM_NMI &&
-	    atomic_load_explicit(&xc->x_boards, memory_order_relaxed) == 0xff &&
-	    atomic_load_explicit(&xc->x_wanted, memory_order_relaxed) == 0;
+	    atomic_load_explicit(&xc->x_boards, memory_order_relaxed) == 0xff;
 }
 
 TEST_CASE(xcall_room, resources_that_run_out_push_back_and_drop_nothing)

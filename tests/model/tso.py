@@ -180,12 +180,12 @@ def sleep_and_end():
 
 def want_and_room():
     """x_wanted and x_credit: a thread would sleep for room that is there, and nobody wakes it.
-    xc_thread.c xc_thread_sleep_slot: atomic_fetch_add_explicit(&xc->x_wanted, 1, memory_order_seq_cst)
-    xc_thread.c xc_thread_wait_slot: atomic_fetch_add_explicit(&xc->x_wanted, 1, memory_order_seq_cst)
+    xc_thread.c xc_thread_sleep_slot: atomic_fetch_add_explicit(&xc->x_wanted[class], 1, memory_order_seq_cst)
+    xc_thread.c xc_thread_wait_slot: atomic_fetch_add_explicit(&xc->x_wanted[XC_CREDIT_SLEEP], 1, memory_order_seq_cst)
     xc_slot.c xc_slot_room: &xc->x_credit[class], memory_order_seq_cst
     xc_slot.c xc_slot_free: atomic_fetch_add_explicit(&xc->x_credit[class], 1, memory_order_seq_cst)
     xc_slot.c xc_slot_retire: xc_slot_free(xc, slot, class)
-    xc_slot.c xc_slot_retire: &xc->x_wanted, memory_order_seq_cst
+    xc_slot.c xc_slot_retire: &xc->x_wanted[class], memory_order_seq_cst
     """
     def machine(want, free):
         return [Cpu([want, load("credit seen", "credit")]), Cpu([free, load("wanted seen", "wanted")])]

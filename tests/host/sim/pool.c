@@ -53,7 +53,10 @@ pool_check_cpu(const struct xc_cpu *xc)
 		sim_fail("CPU %u: all calls are over, boards free %#x", cpu, xc->x_boards);
 	if (xc->x_direct != 0)
 		sim_fail("CPU %u: all calls are over, and its direct slot is taken", cpu);
-	if (xc->x_waiters != NULL || xc->x_wanted != 0)
+	for (unsigned c = 0; c < XC_CREDITS; c++)
+		if (xc->x_wanted[c] != 0)
+			sim_fail("CPU %u: all calls are over, and somebody waits for room", cpu);
+	if (xc->x_waiters != NULL)
 		sim_fail("CPU %u: all calls are over, and somebody still waits", cpu);
 }
 
