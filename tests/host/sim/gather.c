@@ -17,6 +17,8 @@
 #include "xcall/rendezvous.h"
 
 #define GATHER_SETTLE_NS UINT64_C(50000000)
+/* Enough to fall into each rendezvous of the others. */
+#define GATHER_DISTURBANCES 16
 
 static void
 gather_set(struct cpuset *set, uint32_t mask)
@@ -255,13 +257,17 @@ static void
 gather_disturber(struct actor *actor)
 {
 	(void)actor;
-	for (unsigned i = 0; i < 5; i++) {
+	for (unsigned i = 0; i < GATHER_DISTURBANCES; i++) {
 		struct ledger_call *call = ledger_new();
 		bool intr = machine_intr_disable();
 
 		call->action = gather_busy_function;
-		if (ledger_post(call, LEDGER_UNICAST, XC_HARD, UINT32_C(1) << scenario_below(ncpu)))
+		/* It may come to the rendezvous, in its wait, while the function runs. */
+		if (ledger_post(
+			call, LEDGER_UNICAST, XC_HARD, UINT32_C(1) << scenario_below(ncpu))) {
+			ledger_work(scenario_below(60));
 			ledger_wait(call);
+		}
 		machine_intr_restore(intr);
 		ledger_work(scenario_below(20));
 	}

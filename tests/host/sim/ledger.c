@@ -135,8 +135,7 @@ ledger_function(void *arg1, void *arg2)
 	if (wrong != NULL)
 		sim_fail("call %u, level %u, on CPU %u: %s", call->number, (unsigned)call->level,
 		    cpu, wrong);
-	if (call->post_end != 0)
-		ledger_check_order(call, cpu);
+	ledger_check_order(call, cpu);
 	call->begun[cpu] = ledger_now();
 	ledger_work(call->work);
 	if (call->action != NULL)

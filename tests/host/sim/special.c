@@ -267,16 +267,33 @@ special_direct_late(struct actor *actor)
 	}
 }
 
+/* The direct slot is withdrawn from and used again while the target is about to begin. */
+static void
+special_direct_churn(struct actor *actor)
+{
+	(void)actor;
+	for (unsigned i = 0; i < 16; i++) {
+		struct ledger_call *call = special_post(XC_HARD, special_cpu(ncpu - 1));
+
+		if (call != NULL && scenario_below(3) != 0)
+			ledger_cancel(call);
+		else if (call != NULL)
+			ledger_wait(call);
+	}
+}
+
 void
 special_direct(unsigned variant)
 {
 	static struct xc_call descriptors[3][6];
-	bool late = scenario_below(2) != 0;
+	static void (*const first[])(
+	    struct actor *) = { NULL, special_direct_late, special_direct_churn };
+	unsigned which = scenario_below(3);
 
 	(void)variant;
-	if (late)
-		(void)actors_add(0, special_direct_late, NULL);
-	for (unsigned i = late ? 1 : 0; i < 2 + scenario_below(2); i++)
+	if (which != 0)
+		(void)actors_add(0, first[which], NULL);
+	for (unsigned i = which != 0 ? 1 : 0; i < 2 + scenario_below(2); i++)
 		(void)actors_add(scenario_below(ncpu), special_direct_actor, descriptors[i]);
 	actors_run();
 	special_wait_all();
