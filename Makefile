@@ -161,6 +161,7 @@ test: ## everything that CI runs
 	@+$(MAKE) tsan
 	@+$(MAKE) host-xcall
 	@+$(MAKE) sim SEEDS=10000
+	@+$(MAKE) sim-all
 	@+$(MAKE) sim-bugs
 	@+$(MAKE) models
 	@+$(MAKE) test-boot
@@ -184,7 +185,7 @@ repeat: all ## the kernel suites N times on a loaded host (N=50 CPUS=8,4,2 SUITE
 		--logs $(BUILD)/logs
 
 -include tests/lint/lint.mk tests/host/host.mk tests/host/vcpu/vcpu.mk tests/host/sim/sim.mk tests/host/toy/toy.mk \
-	tests/model/model.mk tests/bench/bench.mk tests/fuzz/fuzz.mk tests/release/release.mk tests/torture/torture.mk
+	tests/model/model.mk tests/bench/bench.mk tests/fuzz/fuzz.mk tests/release/release.mk tests/torture/torture.mk tests/mutants/mutants.mk
 
 ## Other
 

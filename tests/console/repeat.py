@@ -48,8 +48,8 @@ def boot(args: argparse.Namespace, number: int, cpus: int) -> tuple[runner.Resul
     """One boot, and what was wrong with it."""
     config = qemu.Config(firmware="pvh", cpus=cpus, elf=args.elf, append=f"test={args.suites}")
     log = os.path.join(args.logs, f"repeat-{number}.log")
-    # On a loaded host: three times what the matrix allows.
-    result = runner.run(config, 3 * runner.default_timeout(config), log)
+    # On a loaded host: ten times what the matrix allows.
+    result = runner.run(config, 10 * runner.default_timeout(config), log)
     report = ktap.parse(result.text)
     wrong = [case.id for case in report.cases if case.outcome == "failed"] + report.problems
     if result.verdict != Verdict.PASS:

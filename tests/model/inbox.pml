@@ -247,10 +247,12 @@ choose:	atomic {
 		set = BIT(t); t = 0; wait = true;
 #else
 		if
+#ifndef SOFT_ONLY
 		:: l = HARD
+#endif
 #ifdef WIDE
 		:: me == 0 -> l = SOFT
-#else
+#elif !defined(HARD_ONLY)
 		:: l = SOFT
 #endif
 		fi;

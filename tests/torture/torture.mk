@@ -7,7 +7,7 @@ SEED =
 TORTURE_HANG_S = 180
 TORTURE_SECONDS = $(shell echo $$(($$(echo '$(TIME)' | sed -n 's/^\([0-9][0-9]*\)s\{0,1\}$$/\1/p; s/^\([0-9][0-9]*\)m$$/\1*60/p; s/^\([0-9][0-9]*\)h$$/\1*3600/p'))))
 
-.PHONY: torture torture-bugs
+.PHONY: torture torture-bugs soak
 
 ## Torture (TIME=10m CPUS=n SEED=n ACCEL=multi|single|exact)
 
@@ -19,3 +19,7 @@ torture: all ## random calls of every kind, with a ledger, for that TIME
 
 torture-bugs: ## which bugs of tests/host/sim/bugs/ it finds (BUGS="name name")
 	@+tests/torture/bugs --build $(BUILD) --cpus $(CPUS) --accel $(ACCEL) $(BUGS)
+
+HOURS = 1
+soak: all ## torture and the suites in turn for HOURS=n, a row a boot in build/soak/report.txt
+	@tests/torture/soak --build $(BUILD) --hours $(HOURS) $(if $(SEED),--seed $(SEED))
