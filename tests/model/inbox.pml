@@ -12,7 +12,7 @@
  * Each post has a call of its own (how slots are used again is slot.pml; there a search is many steps, here one).  CPUs 0 to
  * CALLERS - 1 post ROUNDS times, with interrupts on or off, and let it go or wait.  What they post: a call to any one CPU, of
  * either level, by slot or by descriptor (BY_SLOT: never that), whose function does nothing.  WIDE: caller 0 calls all, the
- * others hard ones.  CALLING: a hard call whose function makes a hard call to the next CPU and waits; RING: the same to
+ * others hard ones.  HARD_ONLY, SOFT_ONLY: calls of one level.  CALLING: a hard call whose function makes a hard call to the next CPU and waits; RING: the same to
  * the next CPU, all with interrupts off.  HANDED: two hard calls to the last CPU, the second one's function waits for
  * the first, which somebody else has posted.  ORDER: POSTS hard calls in a row to the last CPU, and nobody waits.
  *

@@ -5,6 +5,6 @@ models: ## search the Promela models, and see each defect found
 	@tests/model/tso.py
 	@tests/model/run
 
-models-full: ## the larger settings of the models: minutes, and up to 2.5 GB
+models-full: ## the larger settings of the models: half an hour, and up to 5 GB
 	@command -v spin >/dev/null || { echo "models: spin is not installed (make setup)"; exit 2; }
 	@tests/model/run --full
