@@ -3,6 +3,7 @@
  *
  * The runner's thread (main here) has PRI_KERNEL on CPU 0.
  */
+#include <limits.h>
 #include <stdatomic.h>
 #include <stddef.h>
 
@@ -155,6 +156,37 @@ life_count_thread(lwp_t *l, void *arg)
 	census->threads++;
 	census->idle += l->l_base_pri == PRI_IDLE;
 	census->main |= l == curlwp;
+}
+
+static void
+life_pass(void *arg)
+{
+	gate_pass(arg);
+}
+
+/* Any CPU: the one with the fewest threads, each time. */
+TEST_CASE(kthread, a_thread_for_any_cpu_goes_where_fewest_are)
+{
+	lwp_t *l[LIFE_CREW];
+	const struct cpu_info *ci;
+	unsigned fewest, wrong = 0;
+	struct gate gate;
+
+	gate_init(&gate);
+	for (unsigned i = 0; i < LIFE_CREW; i++) {
+		fewest = UINT_MAX;
+		CPU_INFO_FOREACH(ci)
+			fewest = ci->ci_nthreads < fewest ? ci->ci_nthreads : fewest;
+		T_ASSERT_EQ(kthread_create(
+				HIGH, KTHREAD_MUSTJOIN, NULL, life_pass, &gate, &l[i], "any/%u", i),
+		    0);
+		wrong += l[i]->l_cpu->ci_nthreads != fewest + 1;
+	}
+	gate_open(&gate);
+	for (unsigned i = 0; i < LIFE_CREW; i++)
+		kthread_join(l[i]);
+	gate_destroy(&gate);
+	T_ASSERT_EQ(wrong, 0);
 }
 
 TEST_CASE(kthread, foreach_finds_all)
