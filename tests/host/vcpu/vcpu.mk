@@ -7,20 +7,24 @@ VCPU_DIR = $(BUILD)/host/vcpu
 
 # The kernel without its machine, and what uses it; not the monitor and its commands.
 VCPU_KERNEL_SOURCES = $(filter-out %_command.c kernel/cmdline.c,$(wildcard kernel/*.c kernel/clients/*.c xcall/*.c))
+VCPU_XCALL_SOURCES = $(filter xcall/%,$(VCPU_KERNEL_SOURCES))
 # All tests but those of the machine.
 VCPU_TEST_SOURCES := $(filter-out %/misuse_trap.c,$(shell grep -L '"kernel/x86/' tests/kernel/*.c))
 # The machine of the host: for these too, printf() is the kernel's.
 VCPU_MACHINE_SOURCES = $(patsubst %,$(VCPU)/%.c,machine timer thread cpu memory race)
 VCPU_HOST_SOURCES = $(patsubst %,$(VCPU)/%.c,main threads)
 
-VCPU_FLAVOURS = tsan-gcc tsan-clang asan-gcc
+VCPU_FLAVOURS = tsan-gcc tsan-clang asan-gcc cov-gcc
 VCPU_CC_tsan-gcc = gcc
 VCPU_CC_tsan-clang = clang
 VCPU_CC_asan-gcc = gcc
+VCPU_CC_cov-gcc = gcc
 VCPU_SANITIZE_tsan = -fsanitize=thread
 VCPU_SANITIZE_asan = -fsanitize=address,undefined -fno-sanitize-recover=all
+VCPU_SANITIZE_cov = --coverage -fprofile-update=atomic
 VCPU_FIBER_tsan = $(VCPU)/fiber_thread.c
 VCPU_FIBER_asan = $(VCPU)/fiber_address.c
+VCPU_FIBER_cov = $(VCPU)/fiber_plain.c
 
 # Linked at a fixed address, like the kernel, so that its symbol table serves.
 VCPU_CFLAGS = -std=c11 -O1 -g -fno-omit-frame-pointer -fno-optimize-sibling-calls -fno-strict-aliasing -fno-pie \
@@ -69,6 +73,7 @@ $(foreach f,$(VCPU_FLAVOURS),$(eval $(call VCPU_RULES,$(f),$(VCPU_CC_$(f)),$(VCP
 
 # It looks for a constant in the code of a function, which must be as short as the source.
 $(VCPU_DIR)/asan-gcc/tests/kernel/test_clients.o: VCPU_PLAIN = -fno-sanitize=all
+$(VCPU_DIR)/cov-gcc/tests/kernel/test_clients.o: VCPU_PLAIN = -fno-profile-arcs -fno-test-coverage
 
 # The kernel's own switch, under another name.
 $(VCPU_DIR)/switch.o: kernel/x86/switch.asm
@@ -90,7 +95,7 @@ VCPU_CPUS_clang = 3,4,8
 # On 17 the targets of a call are in two groups.
 VCPU_WIDE = xcall_wait,xcall_levels,xcall_cancel,xcall_promises
 
-.PHONY: tsan host-xcall
+.PHONY: tsan host-xcall coverage-xcall
 tsan: $(VCPU_DIR)/tsan-gcc/xcall-host $(VCPU_DIR)/tsan-clang/xcall-host ## xcall and the kernel on POSIX threads under ThreadSanitizer
 	@$(VCPU_RUN) --test $(VCPU_TEST) tsan-gcc=$(VCPU_CPUS_gcc) tsan-clang=$(VCPU_CPUS_clang)
 	@$(if $(filter all,$(VCPU_TEST)),$(VCPU_RUN) --test $(VCPU_WIDE) tsan-gcc=17 tsan-clang=17)
@@ -99,3 +104,10 @@ tsan: $(VCPU_DIR)/tsan-gcc/xcall-host $(VCPU_DIR)/tsan-clang/xcall-host ## xcall
 host-xcall: $(VCPU_DIR)/asan-gcc/xcall-host ## the same under AddressSanitizer and UBSan, and every misuse
 	@$(VCPU_RUN) --test $(VCPU_TEST) asan-gcc=1,4
 	@$(VCPU_RUN) --misuse asan-gcc
+
+# On 17 CPUs calls have targets in two groups.
+coverage-xcall: $(VCPU_DIR)/cov-gcc/xcall-host ## lines and branches of xcall/ that the suites and misuses run on the host
+	@find $(VCPU_DIR)/cov-gcc -name '*.gcda' -delete
+	@$(VCPU_RUN) --test $(VCPU_TEST) cov-gcc=1,4,17
+	@$(VCPU_RUN) --misuse cov-gcc
+	@$(VCPU)/coverage $(VCPU_DIR)/cov-gcc $(VCPU_XCALL_SOURCES)
