@@ -11,6 +11,8 @@
 #include "tests/kernel/overhear.h"
 #include "tests/kernel/stalled.h"
 #include "tests/kernel/test.h"
+#include "xcall/ipi.h"
+#include "xcall/rendezvous.h"
 #include "xcall/xc_call.h"
 #include "xcall/xc_internal.h"
 #include "xcall/xc_stall.h"
@@ -429,4 +431,78 @@ TEST_CASE(xcall_stall_waits, a_drain_is_reported)
 	T_ASSERT(error == 0 && reported);
 	T_ASSERT(overhear_has(": descriptors posted to a CPU"));
 	T_ASSERT(stalled_said_cpu(target, " runs stalled_pass+0 (low) since "));
+}
+
+/* --- other waits ------------------------------------------------------------------------------ */
+
+static void
+stall_message(void *arg __attribute__((unused)))
+{
+	stalled_count_up(NULL, NULL);
+}
+
+TEST_CASE(xcall_stall_waits, a_message_that_is_not_taken_is_reported)
+{
+	static ipi_msg_t message = { .func = stall_message };
+	struct cpu_info *target = stalled_target(3);
+	struct crew_job releaser;
+	struct masked masked;
+
+	if (target == NULL)
+		return;
+	masked_begin(&masked, target);
+	stalled_begin(STALLED_WARN_NS, true);
+	overhear_watch(": a message of ipi(9)");
+	crew_start(&releaser, cpu_lookup(1), PRI_KERNEL, stall_release_on_report, &masked);
+	ipi_unicast(&message, target);
+	ipi_wait(&message);
+	stalled_end();
+	crew_join(&releaser);
+	masked_end(&masked);
+	T_ASSERT_EQ(atomic_load_explicit(&stalled_ran, memory_order_acquire), 1);
+	T_ASSERT(overhear_has(": a message of ipi(9)"));
+	T_ASSERT(overhear_has(" answers an NMI"));
+}
+
+/* A rendezvous of one CPU, whose phase ends when it is told to. */
+static struct masked stall_phase;
+
+static void
+stall_phase_spin(void *arg __attribute__((unused)))
+{
+	stalled_spin_in_nmi(&stall_phase, NULL);
+}
+
+static void
+stall_meet_alone(void *arg)
+{
+	struct cpuset set;
+
+	cpuset_zero(&set);
+	cpuset_add(&set, curcpu()->ci_index);
+	T_ASSERT_EQ(
+	    xc_rendezvous(&set, NULL, arg != NULL ? stall_phase_spin : NULL, NULL, NULL, 0), 0);
+}
+
+TEST_CASE(xcall_stall_waits, who_waits_for_the_turn_of_a_rendezvous_reports)
+{
+	struct cpu_info *target = stalled_target(2);
+	struct crew_job first, second;
+	bool reported;
+
+	if (target == NULL)
+		return;
+	stall_phase = (struct masked){ .inside = 0 };
+	crew_start(&first, target, PRI_KERNEL, stall_meet_alone, &stall_phase);
+	T_ASSERT(test_wait_at_least(&stall_phase.inside, 1));
+	stalled_begin(STALLED_WARN_NS, true);
+	overhear_watch(": the end of another rendezvous");
+	crew_start(&second, cpu_lookup(0), PRI_KERNEL, stall_meet_alone, NULL);
+	reported = test_wait_at_least(&overhear_watched, 1);
+	atomic_store_explicit(&stall_phase.release, 1, memory_order_release);
+	crew_join(&first);
+	crew_join(&second);
+	stalled_end();
+	T_ASSERT(reported);
+	T_ASSERT(overhear_has("xcall: CPU 0, thread crew/0, waits for "));
 }
