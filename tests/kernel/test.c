@@ -165,12 +165,28 @@ test_no_leak(const struct test_resources *before)
 	return false;
 }
 
+/* Calls that all CPUs have made. */
+static uint64_t
+test_calls(void)
+{
+	static struct xc_stats stats;
+	struct cpu_info *ci;
+	uint64_t calls = 0;
+
+	CPU_INFO_FOREACH(ci) {
+		xc_stats(ci, &stats);
+		for (unsigned c = 0; c < XC_CLASSES; c++)
+			calls += stats.posted[c];
+	}
+	return calls;
+}
+
 static bool
 test_run_suite(const struct test_case *first, unsigned number)
 {
 	unsigned cases = test_cases_in(first), failed = 0;
 	struct test_resources before = test_measure();
-	uint64_t start = clock_ns();
+	uint64_t start = clock_ns(), calls = test_calls();
 	bool clean;
 
 	printf("  KTAP version 1\n  # Subtest: %s\n  1..%u\n", first->suite, cases + 1);
@@ -180,7 +196,8 @@ test_run_suite(const struct test_case *first, unsigned number)
 	}
 	clean = test_no_leak(&before);
 	printf("  %s %u leaks_nothing\n", clean ? "ok" : "not ok", cases + 1);
-	printf("  # %s: %lu ms\n", first->suite, (clock_ns() - start) / 1000000);
+	printf("  # %s: %lu ms, %lu calls\n", first->suite, (clock_ns() - start) / 1000000,
+	    test_calls() - calls);
 	printf("%s %u %s\n", failed == 0 && clean ? "ok" : "not ok", number, first->suite);
 	return failed == 0 && clean;
 }
