@@ -29,7 +29,7 @@
 void
 cv_init(kcondvar_t *cv, const char *name)
 {
-	spinlock_init(&cv->cv_lock, name);
+	spinlock_init_kind(&cv->cv_lock, name, LOCKDEBUG_CONDVAR);
 	sleepq_init(&cv->cv_queue, &cv->cv_lock);
 	cv->cv_mutex = NULL;
 	cv->cv_name = name;

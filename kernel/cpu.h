@@ -1,9 +1,8 @@
 /*
  * CPUs: one struct cpu_info each, the table of them, and the set of those that run.
  *
- * Every thread is bound to its CPU for life, so curcpu() never changes under its caller.
- *
- * A CPU that is attached stays so; it may go offline and come back (kernel/clients/hotplug.h).
+ * Every thread is bound to its CPU for life, so curcpu() never changes under its caller.  A CPU
+ * that is attached stays so; it may go offline and come back (kernel/clients/hotplug.h).
  */
 #ifndef KERNEL_CPU_H
 #define KERNEL_CPU_H
@@ -13,6 +12,7 @@
 #include <stdint.h>
 
 #include "kernel/cpuset.h"
+#include "kernel/lockdebug.h"
 #include "kernel/machine.h"
 #include "kernel/param.h"
 #include "kernel/softint.h"
@@ -20,7 +20,6 @@
 struct callout_cpu;
 struct lwp;
 struct sched_cpu;
-struct spinlock;
 struct timer_cpu;
 struct trapframe;
 
@@ -45,7 +44,7 @@ struct cpu_info {
 	struct lwp *ci_curlwp;    /* o: the running thread */
 	unsigned ci_spin_depth;   /* o: spinlocks held (spinlock.h) */
 	bool ci_spin_intr;        /* o: interrupts were on before the first of them */
-	const struct spinlock *ci_spin_held[CPU_SPINLOCKS]; /* o: which, oldest first */
+	const struct spinlock *ci_spin_held[CPU_SPINLOCKS]; /* o: which: spinlock_held() */
 	_Atomic(const struct spinlock *) ci_spin_wanted;    /* o, read by all: spins for it */
 	unsigned ci_intr_depth;         /* o: nested interrupts; not NMIs, not exceptions */
 	unsigned ci_nmi_depth;          /* o: inside an NMI, machine check or double fault */
@@ -62,6 +61,8 @@ struct cpu_info {
 	struct cpu_md *ci_md;           /* c: GDT, TSS, stacks (kernel/x86/cpu.h) */
 	_Atomic uint64_t ci_intr_count[CPU_VECTORS]; /* o, read by all: interrupts taken (intr.c) */
 	_Atomic uint64_t ci_intr_unclaimed;          /* o, read by all: those without a handler */
+	struct lockdebug_table ci_lockdebug;  /* o, read by all: spinlocks, when that is on */
+	_Atomic(const void *) ci_panic_stack; /* o, read by all: where a panic stopped it */
 } __attribute__((aligned(CACHE_LINE_BYTES)));
 
 #define curcpu() machine_curcpu()
@@ -86,7 +87,6 @@ unsigned cpu_online_count(void);
 
 /* 0: the same CPU, 1: of the same core, 2: of the same package, 3: farther. */
 unsigned cpu_distance(const struct cpu_info *, const struct cpu_info *);
-
 /* In a hard interrupt (not an exception, not an NMI) on this CPU. */
 bool cpu_intr_p(void);
 /* In a soft interrupt, or in a hard one on top of it. */

@@ -291,6 +291,16 @@ kthread_foreach(void (*visit)(lwp_t *, void *), void *arg)
 }
 
 void
+kthread_foreach_stopped(void (*visit)(lwp_t *, void *), void *arg)
+{
+	unsigned most = kthread_n;
+
+	/* However broken the list may be, it has an end. */
+	for (lwp_t *l = kthread_all; l != NULL && most-- != 0; l = l->l_all_next)
+		visit(l, arg);
+}
+
+void
 kthread_stats(lwp_t *l, uint64_t *run_ns, uint64_t *switches, uint64_t *preempted)
 {
 	uint64_t now = clock_ns();

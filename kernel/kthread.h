@@ -38,6 +38,8 @@ void kthread_sleep_ns(uint64_t ns);
 unsigned kthread_count(void);
 /* Calls `visit` for each thread under the list lock: it must not sleep or create. */
 void kthread_foreach(void (*visit)(lwp_t *, void *), void *arg);
+/* The same without the lock, for a panic: the others stand still, wherever they were. */
+void kthread_foreach_stopped(void (*visit)(lwp_t *, void *), void *arg);
 /* A thread's time on the CPU up to now, how often it went there, and how often it was taken off
  * while it wanted to run.  Also in kthread_foreach(). */
 void kthread_stats(lwp_t *l, uint64_t *run_ns, uint64_t *switches, uint64_t *preempted);

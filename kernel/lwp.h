@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "kernel/cpu.h"
+#include "kernel/lockdebug.h"
 #include "kernel/sleepq.h"
 
 struct kmutex;
@@ -64,6 +65,7 @@ typedef struct lwp {
 	_Atomic(struct kmutex *) l_blocked_on; /* p: the adaptive mutex it sleeps for */
 	struct kmutex *l_held; /* o; p while it sleeps for one: adaptive mutexes it holds */
 	unsigned l_held_count; /* as l_held */
+	struct lockdebug_table l_lockdebug; /* o, read by all: the same, when that is on */
 
 	uint64_t l_run_ns;    /* r: time on the CPU up to l_since_ns */
 	uint64_t l_since_ns;  /* r: until when that is counted, while on the CPU */

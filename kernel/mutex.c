@@ -38,6 +38,9 @@
  * mutex_exit() touches the mutex for the last time before it releases it, and mutex_destroy() has
  * only to take it once.
  *
+ * MUTEX_CHECKED says that the owner's taking of the mutex was noted by lockdebug.c, and so its
+ * leaving must be.  It too sends the owner the longer way, so that the short one need not ask.
+ *
  * The owner that a contender watches may have ended: its lwp_t stays readable (kthread.c), and what
  * is read there decides only between spinning and sleeping.
  *
@@ -59,13 +62,17 @@
 #include "kernel/sched.h"
 
 #define MUTEX_WAITERS ((uintptr_t)1)
+#define MUTEX_CHECKED ((uintptr_t)2)
+#define MUTEX_BITS (MUTEX_WAITERS | MUTEX_CHECKED)
+
+#define MUTEX_CALLER() ((uintptr_t)__builtin_return_address(0))
 
 static struct spinlock mutex_turnstile = SPINLOCK_INIT("turnstile");
 
 static lwp_t *
 mutex_owner_of(uintptr_t word)
 {
-	return (lwp_t *)(word & ~MUTEX_WAITERS);
+	return (lwp_t *)(word & ~MUTEX_BITS);
 }
 
 static const char *
@@ -79,7 +86,8 @@ mutex_init(kmutex_t *mtx, enum mutex_type type, enum ipl ipl, const char *name)
 {
 	KASSERT(type == MUTEX_DEFAULT);
 	atomic_init(&mtx->mtx_owner, 0);
-	spinlock_init(&mtx->mtx_spin, name);
+	spinlock_init_kind(
+	    &mtx->mtx_spin, name, ipl == IPL_NONE ? LOCKDEBUG_MUTEX : LOCKDEBUG_SPIN_MUTEX);
 	sleepq_init(&mtx->mtx_queue, &mutex_turnstile);
 	mtx->mtx_held_next = NULL;
 	mtx->mtx_ipl = ipl;
@@ -290,6 +298,32 @@ mutex_spin(kmutex_t *mtx, lwp_t *l, uintptr_t word)
 	return false;
 }
 
+/* Somebody has it, as the word says. */
+static void __attribute__((noinline)) mutex_contend(kmutex_t *mtx, lwp_t *l, uintptr_t word)
+{
+	mutex_check_recursion(mtx, l, word);
+	if (!mutex_spin(mtx, l, word))
+		mutex_sleep(mtx, l);
+}
+
+/* The caller has it now. */
+static void __attribute__((noinline)) mutex_note_checked(kmutex_t *mtx, uintptr_t where)
+{
+	/* Relaxed: only the owner looks for it. */
+	atomic_fetch_or_explicit(&mtx->mtx_owner, MUTEX_CHECKED, memory_order_relaxed);
+	lockdebug_locked(&mtx->mtx_spin, where);
+}
+
+static void __attribute__((noinline)) mutex_enter_checked(kmutex_t *mtx, lwp_t *l, uintptr_t where)
+{
+	uintptr_t word;
+
+	lockdebug_wantlock(&mtx->mtx_spin, where, true);
+	if (!mutex_take(mtx, l, &word))
+		mutex_contend(mtx, l, word);
+	mutex_note_checked(mtx, where);
+}
+
 void
 mutex_enter(kmutex_t *mtx)
 {
@@ -301,11 +335,12 @@ mutex_enter(kmutex_t *mtx)
 		return;
 	}
 	l = mutex_check_context(mtx, "mutex_enter");
-	if (mutex_take(mtx, l, &word))
+	if (lockdebug_on()) {
+		mutex_enter_checked(mtx, l, MUTEX_CALLER());
 		return;
-	mutex_check_recursion(mtx, l, word);
-	if (!mutex_spin(mtx, l, word))
-		mutex_sleep(mtx, l);
+	}
+	if (!mutex_take(mtx, l, &word))
+		mutex_contend(mtx, l, word);
 }
 
 bool
@@ -317,10 +352,25 @@ mutex_tryenter(kmutex_t *mtx)
 	if (mtx->mtx_ipl != IPL_NONE)
 		return spinlock_tryenter(&mtx->mtx_spin);
 	l = mutex_check_context(mtx, "mutex_tryenter");
-	if (mutex_take(mtx, l, &word))
-		return true;
-	mutex_check_recursion(mtx, l, word);
-	return false;
+	if (!mutex_take(mtx, l, &word)) {
+		mutex_check_recursion(mtx, l, word);
+		return false;
+	}
+	if (lockdebug_on())
+		mutex_note_checked(mtx, MUTEX_CALLER());
+	return true;
+}
+
+/* Lets go of a mutex whose word has one of the bits. */
+static void __attribute__((noinline)) mutex_exit_slowly(kmutex_t *mtx, lwp_t *l, uintptr_t word)
+{
+	if ((word & MUTEX_CHECKED) != 0)
+		lockdebug_unlocked(&mtx->mtx_spin, LOCKDEBUG_MUTEX);
+	/* Release: as in mutex_exit(). */
+	if ((word & MUTEX_WAITERS) != 0 ||
+	    !atomic_compare_exchange_strong_explicit(
+		&mtx->mtx_owner, &word, 0, memory_order_release, memory_order_relaxed))
+		mutex_hand_off(mtx, l);
 }
 
 void
@@ -343,7 +393,7 @@ mutex_exit(kmutex_t *mtx)
 	/* Release: pairs with the acquires in mutex_take() and mutex_mark_waiters(). */
 	if (!atomic_compare_exchange_strong_explicit(
 		&mtx->mtx_owner, &word, 0, memory_order_release, memory_order_relaxed))
-		mutex_hand_off(mtx, l);
+		mutex_exit_slowly(mtx, l, word);
 }
 
 bool

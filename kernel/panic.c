@@ -15,6 +15,7 @@
 #include "kernel/cpu.h"
 #include "kernel/ksyms.h"
 #include "kernel/kthread.h"
+#include "kernel/lockdebug.h"
 #include "kernel/machine.h"
 #include "kernel/printf.h"
 
@@ -23,20 +24,38 @@
  * which may be what is broken. */
 #define PANIC_STOP_POLLS 20000000u
 
+/* Where a CPU stood when it was stopped; on its own stack, which nothing else uses any more. */
+struct panic_stack {
+	bool ps_exact; /* the first is no return address */
+	unsigned ps_depth;
+	uintptr_t ps_pc[PANIC_BACKTRACE_DEPTH];
+};
+
 static _Atomic(struct cpu_info *) panic_owner;
 static _Atomic unsigned panic_stopped;
 
 void
-panic_stop_here(void)
+panic_stop_at(const struct trapframe *frame)
 {
+	struct panic_stack stack;
 	const struct cpu_info *owner = atomic_load_explicit(&panic_owner, memory_order_acquire);
 
 	if (owner == NULL || owner == curcpu())
 		return;
+	stack.ps_exact = frame != NULL;
+	stack.ps_depth = machine_backtrace(frame, stack.ps_pc, PANIC_BACKTRACE_DEPTH);
+	/* Release: pairs with the acquire in panic_print_other(). */
+	atomic_store_explicit(&curcpu()->ci_panic_stack, &stack, memory_order_release);
 	/* Release: pairs with the acquire in panic_stop_others().  A parked CPU was not asked. */
 	if (cpu_online(curcpu()))
 		atomic_fetch_add_explicit(&panic_stopped, 1, memory_order_release);
 	machine_halt();
+}
+
+void
+panic_stop_here(void)
+{
+	panic_stop_at(NULL);
 }
 
 static void
@@ -62,23 +81,47 @@ panic_stop_others(void)
 	    asked - atomic_load_explicit(&panic_stopped, memory_order_acquire), asked);
 }
 
+/* `exact`: the first is where the code was interrupted, and no return address. */
 static void
-panic_backtrace(const struct trapframe *frame)
+panic_print_stack(const uintptr_t *pcs, unsigned n, bool exact)
 {
-	uintptr_t pcs[PANIC_BACKTRACE_DEPTH];
 	char text[KSYMS_TEXT_BYTES];
-	unsigned n = machine_backtrace(frame, pcs, PANIC_BACKTRACE_DEPTH);
 
-	printf("backtrace:\n");
 	/* A return address may be the first byte of the next function: look up the call before
 	 * it. */
 	for (unsigned i = 0; i < n; i++)
 		printf("  %#014lx  %s\n", pcs[i],
-		    ksyms_format(pcs[i] - (i > 0 || frame == NULL ? 1 : 0), text));
+		    ksyms_format(pcs[i] - (i > 0 || !exact ? 1 : 0), text));
 }
 
-static _Noreturn void __attribute__((format(printf, 2, 0)))
-panic_common(struct trapframe *frame, const char *fmt, va_list ap)
+static void
+panic_backtrace(const struct trapframe *frame)
+{
+	uintptr_t pcs[PANIC_BACKTRACE_DEPTH];
+	unsigned n = machine_backtrace(frame, pcs, PANIC_BACKTRACE_DEPTH);
+
+	printf("backtrace:\n");
+	panic_print_stack(pcs, n, frame != NULL);
+}
+
+static void
+panic_print_other(const struct cpu_info *other)
+{
+	/* Acquire: pairs with the release in panic_stop_at(). */
+	const struct panic_stack *stack = atomic_load_explicit(
+	    &other->ci_panic_stack, memory_order_acquire);
+
+	if (stack == NULL) {
+		printf("CPU %u did not stop: its stack is not known\n", other->ci_index);
+		return;
+	}
+	printf("CPU %u, thread %s, was stopped at:\n", other->ci_index,
+	    other->ci_curlwp != NULL ? other->ci_curlwp->l_name : "(none yet)");
+	panic_print_stack(stack->ps_pc, stack->ps_depth, stack->ps_exact);
+}
+
+static _Noreturn void __attribute__((format(printf, 3, 0)))
+panic_common(struct trapframe *frame, const struct cpu_info *other, const char *fmt, va_list ap)
 {
 	struct cpu_info *expected = NULL;
 	char message[512];
@@ -103,6 +146,9 @@ panic_common(struct trapframe *frame, const char *fmt, va_list ap)
 	if (frame != NULL)
 		machine_print_frame(frame);
 	panic_backtrace(frame);
+	if (other != NULL)
+		panic_print_other(other);
+	lockdebug_dump();
 	console_close("END panic\n");
 	machine_exit(BOOT_EXIT_PANIC);
 }
@@ -113,7 +159,16 @@ panic(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	panic_common(NULL, fmt, ap);
+	panic_common(NULL, NULL, fmt, ap);
+}
+
+void
+panic_cpu(const struct cpu_info *other, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	panic_common(NULL, other, fmt, ap);
 }
 
 void
@@ -122,7 +177,7 @@ panic_frame(struct trapframe *frame, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	panic_common(frame, fmt, ap);
+	panic_common(frame, NULL, fmt, ap);
 }
 
 void

@@ -4,6 +4,7 @@
 #ifndef KERNEL_PANIC_H
 #define KERNEL_PANIC_H
 
+struct cpu_info;
 struct trapframe;
 
 /* Stops the other CPUs, prints "panic: ...", CPU, thread and a symbolised backtrace, prints
@@ -12,7 +13,12 @@ _Noreturn void panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)))
 /* The same, with the registers and the stack of an interrupted context. */
 _Noreturn void panic_frame(struct trapframe *frame, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+/* The same, and where another CPU was stopped, which has to do with it. */
+_Noreturn void panic_cpu(const struct cpu_info *other, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 /* Parks this CPU when another panics: the NMI handler asks it first of all. */
+void panic_stop_at(const struct trapframe *);
+/* The same for who looks for itself, as no NMI would reach it. */
 void panic_stop_here(void);
 
 /* Assertions, compiled in always. */

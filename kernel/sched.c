@@ -472,7 +472,8 @@ sched_sleepable(const struct spinlock *allowed)
 		return false;
 	if (allowed == NULL)
 		return ci->ci_spin_depth == 0 && machine_intr_enabled();
-	return ci->ci_spin_depth == 1 && ci->ci_spin_held[0] == allowed && ci->ci_spin_intr;
+	return ci->ci_spin_depth == 1 && spinlock_held(ci->ci_spin_held[0]) == allowed &&
+	    ci->ci_spin_intr;
 }
 
 /* The last spinlock that this CPU took, other than `allowed`; NULL when there is none. */
@@ -480,8 +481,8 @@ static const struct spinlock *
 sched_spinlock_held(const struct cpu_info *ci, const struct spinlock *allowed)
 {
 	for (unsigned i = ci->ci_spin_depth; i-- != 0;)
-		if (ci->ci_spin_held[i] != allowed)
-			return ci->ci_spin_held[i];
+		if (spinlock_held(ci->ci_spin_held[i]) != allowed)
+			return spinlock_held(ci->ci_spin_held[i]);
 	return NULL;
 }
 

@@ -15,6 +15,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "kernel/lockdebug.h"
+
 struct cpu_info;
 
 struct spinlock {
@@ -23,6 +25,7 @@ struct spinlock {
 	_Atomic(struct cpu_info *) sl_owner; /* NULL when free */
 	_Atomic uintptr_t sl_where;          /* return address of the holder's enter */
 	const char *sl_name;
+	_Atomic uint32_t sl_debug; /* lockdebug.c's: kind and class */
 };
 
 #define SPINLOCK_INIT(name) \
@@ -31,6 +34,8 @@ struct spinlock {
 	}
 
 void spinlock_init(struct spinlock *, const char *name);
+/* The same for one inside another kind of lock. */
+void spinlock_init_kind(struct spinlock *, const char *name, enum lockdebug_kind);
 /* Any context but NMI.  Acquire: pairs with the release in spinlock_exit(). */
 void spinlock_enter(struct spinlock *);
 /* The same, without waiting; false when somebody holds it. */
@@ -39,6 +44,15 @@ bool spinlock_tryenter(struct spinlock *) __attribute__((warn_unused_result));
 void spinlock_exit(struct spinlock *);
 /* The same, but no preemption point: for the scheduler, which looks for itself. */
 void spinlock_exit_quiet(struct spinlock *);
+/* What ci_spin_held keeps of a lock that lockdebug.c knows to be held: its address and this bit. */
+#define SPINLOCK_CHECKED ((uintptr_t)1)
+/* One of the locks that this CPU holds or waits for. */
+static inline const struct spinlock *
+spinlock_held(const struct spinlock *held)
+{
+	return (const struct spinlock *)((uintptr_t)held & ~SPINLOCK_CHECKED);
+}
+
 /* Whether this CPU holds it.  For assertions only. */
 bool spinlock_owned(const struct spinlock *);
 /* What a CPU spins for at this moment, in words, written into `buf`; NULL when it does not.  Any

@@ -13,6 +13,7 @@
 #include "kernel/errno.h"
 #include "kernel/kmem.h"
 #include "kernel/kthread.h"
+#include "kernel/lockdebug.h"
 #include "kernel/main/banner.h"
 #include "kernel/main/bringup.h"
 #include "kernel/main/end.h"
@@ -20,6 +21,7 @@
 #include "kernel/panic.h"
 #include "kernel/printf.h"
 #include "kernel/sched.h"
+#include "kernel/string.h"
 #include "kernel/timer.h"
 #include "kernel/x86/apic.h"
 #include "kernel/x86/cpu.h"
@@ -49,8 +51,8 @@ static struct bench_costs main_costs;
 void kmain(uint32_t magic, uint32_t info);
 
 /* Words of the command line that mean something; others are reported. */
-static const char *const main_words[] = { "bench", "hold", "hz", "misuse", "monitor", "samples",
-	"seed", "test", "torture", NULL };
+static const char *const main_words[] = { "bench", "hold", "hz", "lockdebug", "misuse", "monitor",
+	"samples", "seed", "test", "torture", NULL };
 
 /* Physical memory is where the loader left it; only what the first page tables map can be read. */
 static const void *
@@ -98,6 +100,21 @@ main_read_cmdline(void)
 	else
 		snprintf(words, sizeof(words), "%s", main_bootinfo.cmdline);
 	cmdline_init(words);
+}
+
+/* Lock checking: on where tests run, and where the words ask for it. */
+static void
+main_init_lockdebug(void)
+{
+	char value[16];
+	bool on = cmdline_has("test") || cmdline_has("torture") || cmdline_has("lockdebug");
+
+	if (!cmdline_value("lockdebug", value, sizeof(value)))
+		(void)lockdebug_set_policy(on ? LOCKDEBUG_PANIC : LOCKDEBUG_OFF);
+	else if (strcmp(value, "report") == 0)
+		(void)lockdebug_set_policy(LOCKDEBUG_REPORT);
+	else if (strcmp(value, "off") != 0)
+		printf("warning: lockdebug= takes \"report\" or \"off\"\n");
 }
 
 /* Gives the allocator what is usable of [low, high), less the image and the loader's modules. */
@@ -251,6 +268,7 @@ kmain(uint32_t magic, uint32_t info)
 	uart_attach();
 	main_read_bootinfo(magic, info);
 	main_read_cmdline();
+	main_init_lockdebug();
 	main_init_memory();
 	vga_attach(&main_bootinfo.fb);
 	framebuffer_attach(&main_bootinfo.fb);

@@ -120,7 +120,7 @@ trap_nmi(struct trapframe *frame)
 	struct cpu_info *ci = curcpu();
 
 	ci->ci_nmi_depth++;
-	panic_stop_here();
+	panic_stop_at(frame);
 	if (!nmi_dispatch(frame))
 		atomic_fetch_add_explicit(&ci->ci_md->nmis, 1, memory_order_relaxed);
 	ci->ci_nmi_depth--;

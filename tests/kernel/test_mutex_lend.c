@@ -47,9 +47,9 @@ lend_store(_Atomic uint64_t *word, uint64_t value)
 static void
 lend_setup(void)
 {
-	mutex_init(&lend_a, MUTEX_DEFAULT, IPL_NONE, "a");
-	mutex_init(&lend_b, MUTEX_DEFAULT, IPL_NONE, "b");
-	mutex_init(&lend_c, MUTEX_DEFAULT, IPL_NONE, "c");
+	mutex_init(&lend_a, MUTEX_DEFAULT, IPL_NONE, "lend a");
+	mutex_init(&lend_b, MUTEX_DEFAULT, IPL_NONE, "lend b");
+	mutex_init(&lend_c, MUTEX_DEFAULT, IPL_NONE, "lend c");
 	cv_init(&lend_cv, "lend");
 	lend_store(&lend_go, 0);
 	lend_store(&lend_here, 0);
@@ -112,7 +112,8 @@ lend_chain(void *arg)
 static bool
 lend_run_chain(unsigned n)
 {
-	static kmutex_t *const mutex[] = { NULL, &lend_a, &lend_b, &lend_c };
+	/* Who holds one wants the one before: a, b, c is the order of all cases here. */
+	static kmutex_t *const mutex[] = { NULL, &lend_c, &lend_b, &lend_a };
 	static struct lend_link link[3];
 	uint64_t start;
 	bool lent = true;

@@ -56,6 +56,23 @@ panic_assert(const char *expr, const char *file, int line, const char *func, con
 }
 
 void
+panic_cpu(const struct cpu_info *other, const char *fmt, ...)
+{
+	va_list ap;
+
+	(void)other;
+	va_start(ap, fmt);
+	panic_common(fmt, ap);
+}
+
+/* Nobody is asked to stop. */
+void
+panic_stop_at(const struct trapframe *frame)
+{
+	(void)frame;
+}
+
+void
 panic_stop_here(void)
 {
 }

@@ -121,7 +121,7 @@ vcpu_nmi(struct cpu_md *vc, uintptr_t record)
 	vc->vc_in_nmi = true;
 	vc->vc_intr_on = false;
 	ci->ci_nmi_depth++;
-	panic_stop_here();
+	panic_stop_at(&frame);
 	(void)nmi_dispatch(&frame);
 	ci->ci_nmi_depth--;
 	vc->vc_intr_on = intr_on;

@@ -17,6 +17,7 @@
 #include "kernel/console.h"
 #include "kernel/cpu.h"
 #include "kernel/kthread.h"
+#include "kernel/lockdebug.h"
 #include "kernel/panic.h"
 #include "kernel/sched.h"
 #include "kernel/timer.h"
@@ -99,6 +100,8 @@ static void
 main_boot(void)
 {
 	console_attach(&main_console);
+	if (strncmp(main_word, "test=", 5) == 0)
+		(void)lockdebug_set_policy(LOCKDEBUG_PANIC);
 	clock_init(RUNTIME_HZ);
 	memory_init();
 	vcpu_init_stacks();
