@@ -21,6 +21,9 @@
  * What an interrupted thread holds is not held by the interrupt, so mutexes do not count there: the
  * interrupt could not wait for one.
  *
+ * A lock that was noted is marked, and its release told, whatever the policy is by then; one that
+ * was taken while this was off is never told.  So the tables are right at any time.
+ *
  * All is learnt in the context that shows it.  NMIs take no locks, so they never come here; they
  * may read all tables.
  *
@@ -47,7 +50,6 @@
 #define LOCKDEBUG_OWN_FRAMES 8
 
 _Atomic int lockdebug_policy = LOCKDEBUG_OFF;
-_Atomic unsigned lockdebug_era;
 _Atomic unsigned lockdebug_spinlocks = CPU_SPINLOCKS;
 
 /* Under the lock of the graph. */
@@ -60,9 +62,6 @@ lockdebug_set_policy(enum lockdebug_policy policy)
 {
 	int before = atomic_exchange_explicit(&lockdebug_policy, (int)policy, memory_order_relaxed);
 
-	/* What was given back meanwhile is still in the tables. */
-	if (before == LOCKDEBUG_OFF)
-		atomic_fetch_add_explicit(&lockdebug_era, 1, memory_order_relaxed);
 	atomic_store_explicit(&lockdebug_spinlocks, policy == LOCKDEBUG_OFF ? CPU_SPINLOCKS : 0,
 	    memory_order_relaxed);
 	return (enum lockdebug_policy)before;
@@ -76,26 +75,13 @@ lockdebug_in_intr(const struct cpu_info *ci)
 	return ci->ci_intr_depth != 0 || ci->ci_softint.sic_level != 0;
 }
 
-/* Forgets what the table says of another era. */
-static struct lockdebug_table *
-lockdebug_fresh(struct lockdebug_table *t)
-{
-	unsigned era = atomic_load_explicit(&lockdebug_era, memory_order_relaxed);
-
-	if (atomic_load_explicit(&t->lt_era, memory_order_relaxed) != era) {
-		atomic_store_explicit(&t->lt_n, 0, memory_order_relaxed);
-		atomic_store_explicit(&t->lt_era, era, memory_order_relaxed);
-	}
-	return t;
-}
-
 /* Where the caller notes a lock of that kind; NULL: a mutex, before there are threads. */
 static struct lockdebug_table *
 lockdebug_own_table(struct cpu_info *ci, unsigned kind)
 {
 	if (kind != LOCKDEBUG_MUTEX)
-		return lockdebug_fresh(&ci->ci_lockdebug);
-	return ci->ci_curlwp != NULL ? lockdebug_fresh(&ci->ci_curlwp->l_lockdebug) : NULL;
+		return &ci->ci_lockdebug;
+	return ci->ci_curlwp != NULL ? &ci->ci_curlwp->l_lockdebug : NULL;
 }
 
 static unsigned
@@ -138,7 +124,7 @@ lockdebug_push(
 	atomic_store_explicit(&t->lt_n, n + 1, memory_order_release);
 }
 
-/* Mostly the last one.  What was taken while this was off is not there. */
+/* Mostly the last one. */
 static void
 lockdebug_pop(struct lockdebug_table *t, const struct spinlock *sl)
 {
@@ -148,7 +134,7 @@ lockdebug_pop(struct lockdebug_table *t, const struct spinlock *sl)
 	while (i != 0 && atomic_load_explicit(&h[i - 1].lh_lock, memory_order_relaxed) != sl)
 		i--;
 	if (i == 0)
-		return;
+		return; /* there was no room for it */
 	for (; i < n; i++)
 		lockdebug_set_held(&h[i - 1],
 		    atomic_load_explicit(&h[i].lh_lock, memory_order_relaxed),

@@ -38,7 +38,6 @@ enum lockdebug_kind {
 #define LOCKDEBUG_HELD 12
 struct lockdebug_table {
 	_Atomic unsigned lt_n;
-	_Atomic unsigned lt_era; /* what it says counts in that one: lockdebug_era */
 	struct lockdebug_held {
 		_Atomic(const struct spinlock *) lh_lock; /* which; nobody follows it */
 		_Atomic uintptr_t lh_where;               /* where it was taken */

@@ -34,12 +34,12 @@ struct lockdebug_fact {
 	enum lockdebug_what f_what;
 	unsigned f_from, f_to;
 	unsigned f_cpu;
-	bool f_intr; /* in an interrupt, hard or soft */
-	char f_thread[LWP_NAME_BYTES];
 	uint64_t f_ns;
 	uintptr_t f_taken; /* where f_from was taken */
-	unsigned f_depth;
 	uintptr_t f_stack[LOCKDEBUG_STACK];
+	unsigned f_depth;
+	bool f_intr; /* in an interrupt, hard or soft */
+	char f_thread[LWP_NAME_BYTES];
 };
 
 /* Classes from the first to the last, each before the next. */
@@ -47,9 +47,6 @@ struct lockdebug_path {
 	unsigned p_n;
 	uint16_t p_class[LOCKDEBUG_CLASSES];
 };
-
-/* How often checking was turned on. */
-extern _Atomic unsigned lockdebug_era;
 
 /* The class of a lock, found or made; LOCKDEBUG_NO_CLASS when there is no room. */
 unsigned lockdebug_class(struct spinlock *);

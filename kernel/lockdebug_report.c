@@ -102,9 +102,7 @@ lockdebug_format_held(const struct lockdebug_table *t, unsigned i, char buf[LOCK
 	unsigned class;
 
 	/* Acquire: pairs with the release in lockdebug_push(). */
-	if (i >= atomic_load_explicit(&t->lt_n, memory_order_acquire) || !lockdebug_on() ||
-	    atomic_load_explicit(&t->lt_era, memory_order_relaxed) !=
-		atomic_load_explicit(&lockdebug_era, memory_order_relaxed))
+	if (i >= atomic_load_explicit(&t->lt_n, memory_order_acquire) || !lockdebug_on())
 		return NULL;
 	class = atomic_load_explicit(&h->lh_class, memory_order_relaxed);
 	ksyms_format(atomic_load_explicit(&h->lh_where, memory_order_relaxed), where);

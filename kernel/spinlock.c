@@ -171,7 +171,7 @@ static inline void
 spinlock_take(struct spinlock *sl, struct cpu_info *ci, uintptr_t where)
 {
 	atomic_store_explicit(&sl->sl_owner, ci, memory_order_relaxed);
-	atomic_store_explicit(&sl->sl_where, where, memory_order_relaxed);
+	atomic_store_explicit(&sl->sl_where, (uint32_t)where, memory_order_relaxed);
 }
 
 /* Somebody else holds it. */

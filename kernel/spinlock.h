@@ -23,9 +23,9 @@ struct spinlock {
 	_Atomic uint32_t sl_next;            /* next ticket to hand out */
 	_Atomic uint32_t sl_serving;         /* ticket that holds the lock */
 	_Atomic(struct cpu_info *) sl_owner; /* NULL when free */
-	_Atomic uintptr_t sl_where;          /* return address of the holder's enter */
-	const char *sl_name;
+	_Atomic uint32_t sl_where; /* the holder's caller: code lies below 4 GiB (ksyms.c) */
 	_Atomic uint32_t sl_debug; /* lockdebug.c's: kind and class */
+	const char *sl_name;
 };
 
 #define SPINLOCK_INIT(name) \

@@ -18,10 +18,10 @@
  *  9. nmi_establish(), xcp_send_nmi().
  * 10. softint_establish(), _schedule(); SOFTINT_MPSAFE, SOFTINT_ and IPL_SOFT: four levels each.
  * 11. clock_ns(), machine_cycles(), clock_cycles_to_ns(). 12. kmem_boot_alloc().
- * 13.  panic(), panic_stop_here(), KASSERT(), KASSERTMSG(); evcnt_attach_dynamic(), _sum(),
- *     _increment();
- *     printf(), snprintf(), vsnprintf(); EBUSY and its like; ksyms_format(), spinlock_wanted() with
- *     their sizes of text; machine_backtrace(), machine_hypervisor().
+ * 13. panic(), panic_stop_here(), KASSERT(), KASSERTMSG(); evcnt_attach_dynamic(), _sum(),
+ *     _increment(); printf(), snprintf(), vsnprintf(); EBUSY and its like; ksyms_format(),
+ *     spinlock_wanted(), lockdebug_held_by_cpu(), _by_lwp(), with their sizes of text;
+ *     machine_backtrace(), machine_hypervisor().
  */
 #ifndef XCALL_XC_PORT_H
 #define XCALL_XC_PORT_H

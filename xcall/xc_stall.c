@@ -302,6 +302,20 @@ xc_stall_flush(struct xc_text *text)
 	xc_text_clear(text);
 }
 
+/* The locks that it holds, if somebody keeps count. */
+static void
+xc_stall_print_held(const struct xc_cpu *xc)
+{
+	/* Acquire: pairs with the release in xc_thread_main(). */
+	const lwp_t *thread = atomic_load_explicit(&xc->x_thread, memory_order_acquire);
+	char lock[LOCKDEBUG_TEXT_BYTES];
+
+	for (unsigned i = 0; lockdebug_held_by_cpu(xc->x_ci, i, lock) != NULL; i++)
+		printf("xcall:   CPU %u holds %s\n", xc->x_ci->ci_index, lock);
+	for (unsigned i = 0; thread != NULL && lockdebug_held_by_lwp(thread, i, lock) != NULL; i++)
+		printf("xcall:   %s holds %s\n", thread->l_name, lock);
+}
+
 /* What is known of a CPU without its help. */
 static void
 xc_stall_print_cpu(const struct xc_suspect *suspect, const struct xc_view *call, uint64_t passed)
@@ -331,6 +345,7 @@ xc_stall_print_cpu(const struct xc_suspect *suspect, const struct xc_view *call,
 	else if (spinlock_wanted(ci, lock) != NULL)
 		xc_text_add(text, "; it spins for %s", lock);
 	xc_stall_flush(text);
+	xc_stall_print_held(suspect->s_cpu);
 }
 
 static void

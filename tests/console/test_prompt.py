@@ -84,7 +84,7 @@ def rows(answer: str) -> list[list[str]]:
     return [line.split() for line in answer.splitlines() if re.match(r"\s*\d+\s", line)]
 
 
-COMMANDS = "calls cpu cpus evcnt help locks poweroff reboot threads timer timers torture".split()
+COMMANDS = "calls cpu cpus evcnt help lockdebug locks poweroff reboot threads timer timers torture".split()
 
 
 def test_help_names_every_command(session):
@@ -271,6 +271,19 @@ def test_threads(session):
 
 def test_locks(session):
     assert session.run("locks").strip()
+
+
+def test_lockdebug(session):
+    assert "lock checking is off; 0 of " in session.run("lockdebug")
+    assert "lock checking is on: reports; " in session.run("lockdebug on")
+    session.run("threads")
+    answer = session.run("lockdebug")
+    assert re.search(r"on: reports; [1-9]\d* of \d+ classes, [1-9]\d* of \d+ facts, 0 reports", answer), answer
+    # A timed sleep takes the run queue's lock inside its own.
+    assert re.search(r"spinlock run queue wanted while .* was held, taken at \w+\+.*; first seen at .*:\n    0x\S+  \w+\+",
+                     session.run("lockdebug facts"))
+    assert "lock checking is off; " in session.run("lockdebug off")
+    assert "usage: lockdebug" in session.run("lockdebug maybe")
 
 
 def test_backspace(session):

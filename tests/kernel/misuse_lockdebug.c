@@ -60,8 +60,7 @@ misuse_in_interrupt(intr_handler_t handler)
 
 /* --- circles ---------------------------------------------------------------------------------- */
 
-static void
-misuse_nest(struct spinlock *outer, struct spinlock *inner)
+static void __attribute__((noinline)) misuse_nest(struct spinlock *outer, struct spinlock *inner)
 {
 	spinlock_enter(outer);
 	spinlock_enter(inner);
@@ -188,8 +187,7 @@ misuse_stop_ticks(void)
 	machine_intr_restore(true);
 }
 
-static void
-misuse_hold_with_interrupts_on(struct spinlock *sl)
+static void __attribute__((noinline)) misuse_hold_with_interrupts_on(struct spinlock *sl)
 {
 	misuse_stop_ticks();
 	spinlock_enter(sl);

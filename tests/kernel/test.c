@@ -10,6 +10,7 @@
 #include "kernel/cpu.h"
 #include "kernel/kmem.h"
 #include "kernel/kthread.h"
+#include "kernel/lockdebug.h"
 #include "kernel/machine.h"
 #include "kernel/panic.h"
 #include "kernel/printf.h"
@@ -202,6 +203,18 @@ test_run_suite(const struct test_case *first, unsigned number)
 	return failed == 0 && clean;
 }
 
+/* Lock checking had room for all that the suites did. */
+static bool
+test_locks_checked(void)
+{
+	struct lockdebug_figures figures;
+
+	lockdebug_figures(&figures);
+	printf("# lock checking: %u of %u classes, %u of %u facts, %u reports\n", figures.classes,
+	    figures.classes_max, figures.facts, figures.facts_max, figures.reports);
+	return !figures.full;
+}
+
 bool
 test_run(const char *list)
 {
@@ -218,6 +231,7 @@ test_run(const char *list)
 		if (test_starts_suite(t) && test_chosen(list, t->suite))
 			passed &= test_run_suite(t, ++number);
 	}
+	passed &= test_locks_checked();
 	if (suites == 0)
 		printf("# no suite is named in \"%s\"\n", list);
 	return passed && suites > 0;

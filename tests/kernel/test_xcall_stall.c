@@ -131,6 +131,7 @@ TEST_CASE(xcall_stall, descriptors_are_reported_too)
 /* --- what a CPU is stuck in ------------------------------------------------------------------- */
 
 static struct spinlock stall_lock = SPINLOCK_INIT("contested");
+static struct spinlock stall_outer = SPINLOCK_INIT("outer");
 
 /* Two CPUs and one lock: the first holds it until it is let go, the second wants it. */
 static void
@@ -148,8 +149,10 @@ stall_hold_lock(void *arg)
 static void
 stall_want_lock(void *arg __attribute__((unused)))
 {
+	spinlock_enter(&stall_outer);
 	spinlock_enter(&stall_lock);
 	spinlock_exit(&stall_lock);
+	spinlock_exit(&stall_outer);
 }
 
 TEST_CASE(xcall_stall, the_owner_of_the_lock_is_named)
@@ -185,15 +188,19 @@ TEST_CASE(xcall_stall, the_owner_of_the_lock_is_named)
 	T_ASSERT(overhear_has("; it spins for "));
 	T_ASSERT(overhear_has(wanted));
 	T_ASSERT(overhear_has("  stall_want_lock+0x"));
+	T_ASSERT(
+	    !lockdebug_on() || overhear_has(" holds spinlock outer, taken at stall_want_lock+0x"));
 }
 
-static kmutex_t stall_mutex;
+static kmutex_t stall_mutex, stall_outer_mutex;
 
 static void
 stall_take_mutex(void *arg1 __attribute__((unused)), void *arg2 __attribute__((unused)))
 {
+	mutex_enter(&stall_outer_mutex);
 	mutex_enter(&stall_mutex);
 	mutex_exit(&stall_mutex);
+	mutex_exit(&stall_outer_mutex);
 }
 
 static void
@@ -215,6 +222,7 @@ TEST_CASE(xcall_stall, the_owner_of_the_mutex_is_named)
 	int result;
 
 	mutex_init(&stall_mutex, MUTEX_DEFAULT, IPL_NONE, "coveted");
+	mutex_init(&stall_outer_mutex, MUTEX_DEFAULT, IPL_NONE, "outer");
 	crew_start(&holder.job, cpu_lookup(0), PRI_KERNEL, stall_hold_mutex, &holder);
 	T_ASSERT(test_wait_at_least(&holder.inside, 1));
 	stalled_begin(STALLED_WARN_NS, true);
@@ -225,8 +233,11 @@ TEST_CASE(xcall_stall, the_owner_of_the_mutex_is_named)
 	crew_join(&holder.job);
 	T_ASSERT_EQ(xc_wait(where), 0);
 	mutex_destroy(&stall_mutex);
+	mutex_destroy(&stall_outer_mutex);
 	T_ASSERT_EQ(result, ETIMEDOUT);
 	T_ASSERT(overhear_has(", which sleeps for mutex coveted, owned by crew/0"));
+	T_ASSERT(
+	    !lockdebug_on() || overhear_has(" holds mutex outer, taken at stall_take_mutex+0x"));
 }
 
 /* No NMI comes through in an NMI: the target is silent, and speaks again afterwards. */

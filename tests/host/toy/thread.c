@@ -251,6 +251,20 @@ spinlock_wanted(const struct cpu_info *ci, char text[SPINLOCK_TEXT_BYTES])
 	return text;
 }
 
+const char *
+lockdebug_held_by_cpu(const struct cpu_info *ci __attribute__((unused)),
+    unsigned i __attribute__((unused)), char text[LOCKDEBUG_TEXT_BYTES] __attribute__((unused)))
+{
+	return NULL;
+}
+
+const char *
+lockdebug_held_by_lwp(const struct lwp *l __attribute__((unused)),
+    unsigned i __attribute__((unused)), char text[LOCKDEBUG_TEXT_BYTES] __attribute__((unused)))
+{
+	return NULL;
+}
+
 void
 mutex_init(kmutex_t *m, int type __attribute__((unused)), int ipl, const char *name)
 {

@@ -37,7 +37,19 @@ struct lwp *mutex_owner(const kmutex_t *);
 /* Which spinlock the CPU spins for, as text; NULL: none. */
 const char *spinlock_wanted(const struct cpu_info *, char text[SPINLOCK_TEXT_BYTES]);
 
+#define LOCKDEBUG_TEXT_BYTES 32
+/* The `i`th lock held there, as text; NULL: nobody keeps count. */
+const char *lockdebug_held_by_cpu(
+    const struct cpu_info *, unsigned i, char text[LOCKDEBUG_TEXT_BYTES]);
+const char *lockdebug_held_by_lwp(const struct lwp *, unsigned i, char text[LOCKDEBUG_TEXT_BYTES]);
+
 /* For tests/kernel/ only. */
+static inline bool
+lockdebug_on(void)
+{
+	return false;
+}
+
 #define SPINLOCK_INIT(name) \
 	{ \
 		name, NULL \
