@@ -12,9 +12,9 @@
 #include "kernel/lockdebug.h"
 #include "kernel/lwp.h"
 
-/* All suites in one boot make 80 classes and 320 facts. */
+/* All suites in one boot make 90 classes and 150 facts. */
 #define LOCKDEBUG_CLASSES 192
-#define LOCKDEBUG_FACTS 640
+#define LOCKDEBUG_FACTS 512
 #define LOCKDEBUG_NAME_BYTES 24
 /* A class that found no room. */
 #define LOCKDEBUG_NO_CLASS 0xfffeu
