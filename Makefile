@@ -46,6 +46,11 @@ VERSION := 0.1
 KERNEL_DIRS = boot kernel kernel/x86 kernel/clients kernel/main xcall tests/kernel \
 	tests/bench/kernel
 C_SOURCES := $(filter-out kernel/x86/offsets.c,$(wildcard $(KERNEL_DIRS:%=%/*.c)))
+# The compiler's checks for undefined behaviour, and what reports them (make ubsan).
+UBSAN =
+ifeq ($(UBSAN),)
+C_SOURCES := $(filter-out %ubsan.c,$(C_SOURCES))
+endif
 ASM_SOURCES := $(wildcard $(KERNEL_DIRS:%=%/*.asm))
 OBJECTS = $(C_SOURCES:%.c=$(BUILD)/obj/%.o) $(ASM_SOURCES:%.asm=$(BUILD)/obj/%.asm.o)
 
@@ -57,7 +62,8 @@ KERNEL_CFLAGS = -std=c11 -ffreestanding -fno-pic -fno-pie -mcmodel=small -mno-re
 	-mgeneral-regs-only -O2 -g -fno-omit-frame-pointer -fno-optimize-sibling-calls \
 	-fno-stack-protector -fno-strict-aliasing -fno-delete-null-pointer-checks \
 	-fno-asynchronous-unwind-tables -fcf-protection=none -ffile-prefix-map=$(CURDIR)=. \
-	-DXCALL_VERSION=\"$(VERSION)\" $(WARNINGS) -I.
+	-DXCALL_VERSION=\"$(VERSION)\" $(WARNINGS) -I. \
+	$(if $(UBSAN),-fsanitize=undefined -fno-sanitize-recover=all)
 LDFLAGS = -nostdlib -static -z noexecstack -z max-page-size=4096 --build-id=sha1
 
 ## Build
@@ -88,6 +94,11 @@ $(BUILD)/obj/%.asm.o: %.asm $(BUILD)/offsets.inc boot/nasm_object.py Makefile
 # string.c must not be turned into calls to itself.
 $(BUILD)/obj/kernel/string.o: KERNEL_CFLAGS += -fno-builtin \
 	$(if $(findstring clang,$(CC)),,-fno-tree-loop-distribute-patterns)
+
+# What reports must not be reported; and a test that looks for a constant in the code of a function, which
+# must be as short as the source.
+$(BUILD)/obj/kernel/ubsan.o $(BUILD)/obj/tests/kernel/test_clients.o: \
+	KERNEL_CFLAGS += $(if $(UBSAN),-fno-sanitize=all)
 
 # Cases of a suite run in the order of the source: gcc must emit the entries of the set in that order.
 $(BUILD)/obj/tests/kernel/%.o: KERNEL_CFLAGS += $(if $(findstring clang,$(CC)),,-fno-toplevel-reorder)
@@ -174,8 +185,15 @@ test-all: ## test, and the slow boots of the matrix
 	@+$(MAKE) test-boot TIER=all
 
 TIER = ci
-test-boot: all iso ## boot the matrix in tests/console/ and judge each boot
-	@$(PYTHON) -m pytest -p no:cacheprovider -n 2 -q tests/console --tier $(TIER) --build $(BUILD)
+BOOT_TESTS = $(PYTHON) -m pytest -p no:cacheprovider -n 2 -q tests/console --tier $(TIER) --build $(BUILD)
+test-boot: all iso ubsan-kernel ## boot the matrix in tests/console/ and judge each boot
+	@$(BOOT_TESTS)
+
+ubsan: all ubsan-kernel ## its boots with the checks for undefined behaviour: every suite, and each kind reported
+	@$(BOOT_TESTS) -k ubsan
+
+ubsan-kernel:
+	@+$(MAKE) BUILD=$(BUILD)/ubsan UBSAN=1 all
 
 N = 50
 SUITES = all
@@ -198,6 +216,6 @@ help: ## this list
 		if (group != "") { printf "\n%s\n", group; group = "" } printf "  %-12s %s\n", part[1], part[2] }' \
 		Makefile tests/*/*.mk tests/*/*/*.mk
 
-.PHONY: all iso clean run console gdb test check test-all test-boot repeat setup help
+.PHONY: all iso clean run console gdb test check test-all test-boot ubsan ubsan-kernel repeat setup help
 
 endif

@@ -1,6 +1,7 @@
 """The rows of matrix.toml and misuse.toml as objects: checked, with defaults, each able to judge its boot."""
 
 import dataclasses
+import os
 import re
 import tomllib
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ class Row:
     append: str = ""
     qemu_args: list[str] = field(default_factory=list)
     debug_exit: bool = True
+    build: str = ""
     expect: str = "pass"
     expect_text: list[str] = field(default_factory=list)
     timeout: float | None = None
@@ -69,8 +71,8 @@ class Row:
             accel=self.accel,
             memory=self.memory,
             append=f"{self.append} {WORDS[run]}".strip(),
-            elf=f"{build}/xcall.elf",
-            iso=f"{build}/xcall.iso",
+            elf=os.path.join(build, self.build, "xcall.elf"),
+            iso=os.path.join(build, self.build, "xcall.iso"),
             debug_exit=self.debug_exit,
             qemu_args=self.qemu_args,
         )
@@ -161,6 +163,7 @@ class Misuse:
     cpus: int = 2
     append: str = ""
     timeout: float | None = None
+    build: str = ""
 
     def validate(self) -> None:
         """Raises MatrixError."""
@@ -172,7 +175,8 @@ class Misuse:
     def config(self, build: str) -> qemu.Config:
         """What to boot."""
         words = f"{self.append} misuse={self.name}".strip()
-        return qemu.Config(cpus=self.cpus, firmware="pvh", append=words, elf=f"{build}/xcall.elf")
+        elf = os.path.join(build, self.build, "xcall.elf")
+        return qemu.Config(cpus=self.cpus, firmware="pvh", append=words, elf=elf)
 
     def judge(self, result: runner.Result) -> list[str]:
         """What is wrong with its end."""

@@ -4,7 +4,7 @@ SIM = tests/host/sim
 SIM_DIR = $(BUILD)/host/sim
 
 # The kernel without its machine and with a panic of its own.
-SIM_KERNEL_SOURCES = $(filter-out %_command.c kernel/cmdline.c kernel/panic.c,$(wildcard kernel/*.c))
+SIM_KERNEL_SOURCES = $(filter-out %_command.c kernel/ubsan.c kernel/cmdline.c kernel/panic.c,$(wildcard kernel/*.c))
 SIM_XCALL_SOURCES = $(filter-out %_command.c,$(wildcard xcall/*.c))
 # Code of the kernel's and of the scenarios': one point before each operation that reads and writes.
 SIM_SCENARIO_SOURCES = $(patsubst %,$(SIM)/%.c,actors cases gather hotplug ledger mix pool scenarios special)
