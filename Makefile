@@ -60,7 +60,8 @@ WARNINGS = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototyp
 # assumption that would let the compiler drop a check for NULL.
 KERNEL_CFLAGS = -std=c11 -ffreestanding -fno-pic -fno-pie -mcmodel=small -mno-red-zone \
 	-mgeneral-regs-only -O2 -g -fno-omit-frame-pointer -fno-optimize-sibling-calls \
-	-fno-stack-protector -fno-strict-aliasing -fno-delete-null-pointer-checks \
+	-fstack-protector-strong -mstack-protector-guard=global \
+	-fno-strict-aliasing -fno-delete-null-pointer-checks \
 	-fno-asynchronous-unwind-tables -fcf-protection=none -ffile-prefix-map=$(CURDIR)=. \
 	-DXCALL_VERSION=\"$(VERSION)\" $(WARNINGS) -I. \
 	$(if $(UBSAN),-fsanitize=undefined -fno-sanitize-recover=all)
@@ -90,6 +91,11 @@ $(BUILD)/obj/%.asm.o: %.asm $(BUILD)/offsets.inc boot/nasm_object.py Makefile
 	@echo "  nasm  $<"
 	@$(NASM) -f elf64 -g -F dwarf -I$(BUILD)/ -Werror -MD $(@:.o=.d) -o $@ $<
 	@$(PYTHON) boot/nasm_object.py $@
+
+# Each function with an array or a local variable whose address is taken looks after its stack canary, which costs a
+# hard unicast 4.6 % and a call to self 8.5 % (tests/bench).  On the path of calls only those with a buffer do, and all of
+# them in the build of `make ubsan`.
+$(BUILD)/obj/xcall/%.o: KERNEL_CFLAGS += $(if $(UBSAN),,-fstack-protector)
 
 # string.c must not be turned into calls to itself.
 $(BUILD)/obj/kernel/string.o: KERNEL_CFLAGS += -fno-builtin \

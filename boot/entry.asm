@@ -219,10 +219,56 @@ boot_long:
 	mov	gs, eax
 	mov	rsp, boot_stack_top
 	xor	ebp, ebp		; ends backtraces
+	call	boot_canary
 	mov	edi, edi		; magic: upper half clear
 	mov	esi, esi		; information
 	call	kmain
 	ud2
+
+; Makes the stack canary (canary.c), before the first C function, which has one in its frame already.  It lies
+; among the constants, which can still be written here.  Keeps rdi and rsi.
+boot_canary:
+	xor	r8d, r8d		; the random number
+	xor	r9d, r9d		; whether there is one
+	mov	eax, 1			; RDRAND: CPUID.1:ECX, bit 30
+	cpuid
+	test	ecx, 1 << 30
+	jz	.mix
+	; It may have run dry, which CF tells, but not ten times in a row (SDM vol. 1, 7.3.17.1).
+	mov	ecx, 10
+.rand:
+	rdrand	r8
+	jc	.random
+	loop	.rand
+	jmp	.mix
+.random:
+	inc	r9d
+.mix:
+	; The counter's bits that differ between boots are its low ones: a multiplication by an odd number and a
+	; fold bring them to all places.
+	rdtsc
+	shl	rdx, 32
+	or	rax, rdx
+	xor	rax, r8
+	mov	rcx, 0xd6e8feb86659fd93
+	imul	rax, rcx
+	mov	rdx, rax
+	shr	rdx, 32
+	xor	rax, rdx
+	imul	rax, rcx
+	xor	al, al			; a string's end: no copy of a string gets past it
+	mov	[abs __stack_chk_guard], rax
+	mov	[abs canary_is_random], r9d
+	ret
+
+section .boot.rodata
+	align	8, db 0
+global __stack_chk_guard
+__stack_chk_guard:
+	dq	0
+global canary_is_random
+canary_is_random:
+	dd	0
 
 ; --- memory ------------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@
 #include "kernel/string.h"
 #include "kernel/timer.h"
 #include "kernel/x86/apic.h"
+#include "kernel/x86/audit.h"
 #include "kernel/x86/cpu.h"
 #include "kernel/x86/devices.h"
 #include "kernel/x86/fwcfg.h"
@@ -283,6 +284,7 @@ kmain(uint32_t magic, uint32_t info)
 	main_init_cpu();
 	main_start_others();
 	smp_print();
+	audit_boot();
 	calibrate_print();
 	if (kthread_create(PRI_KERNEL, KTHREAD_MPSAFE, curcpu(), main_thread, NULL, NULL, "main") !=
 	    0)

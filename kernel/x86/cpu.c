@@ -7,6 +7,7 @@
 #include "kernel/machine.h"
 #include "kernel/printf.h"
 #include "kernel/string.h"
+#include "kernel/x86/canary.h"
 #include "kernel/x86/msr.h"
 #include "kernel/x86/mtrr.h"
 #include "kernel/x86/paging.h"
@@ -19,9 +20,8 @@
 
 /* SDM vol. 3, 2.5: PG, WP, NE, ET, MP, PE.  CD, NW, EM, TS stay clear whatever was found. */
 #define CPU_CR0 0x80010033u
-/* PGE, MCE, PAE.  Everything else, LA57 included, off. */
+/* PGE, MCE, PAE, and cpu_protections().  Everything else, LA57 included, off. */
 #define CPU_CR4 0x000000e0u
-#define CPU_EFER_NXE (1u << 11)
 /* Entries 0..3, repeated: WB, WC, UC-, UC (SDM vol. 3, 12.12.4); paging.c counts on 0, 1 and 3. */
 #define CPU_PAT 0x0007010600070106ull
 
@@ -32,7 +32,13 @@ struct cpu_gdt_operand {
 
 static struct cpu_info cpu_boot_info;
 static struct cpu_md cpu_boot_md;
-static uint8_t cpu_boot_ist[CPU_IST_COUNT][IST_STACK_BYTES] __attribute__((aligned(16)));
+/* A guard page below each, and one above the last. */
+static struct {
+	struct {
+		uint8_t guard[PAGE_BYTES], stack[IST_STACK_BYTES];
+	} ist[CPU_IST_COUNT];
+	uint8_t guard[PAGE_BYTES];
+} cpu_boot_stacks __attribute__((aligned(PAGE_BYTES)));
 
 static bool
 cpu_feature(unsigned bit)
@@ -64,6 +70,27 @@ bool
 cpu_has_nx(void)
 {
 	return cpuid(0x80000000, 0).eax >= 0x80000001 && (cpuid(0x80000001, 0).edx & 1u << 20) != 0;
+}
+
+/* UMIP keeps SGDT and its like from user mode, of which there is none: harmless, and one thing less
+ * to think of.  SMEP and SMAP make a page that was left open to user mode a fault and no way in.
+ * CPUID.(7, 0) (SDM vol. 2, table 3-8). */
+uint64_t
+cpu_protections(void)
+{
+	uint64_t bits = 0;
+	struct cpuid_regs r;
+
+	if (cpuid(0, 0).eax < 7)
+		return 0;
+	r = cpuid(7, 0);
+	if ((r.ebx & 1u << 7) != 0)
+		bits |= CPU_CR4_SMEP;
+	if ((r.ebx & 1u << 20) != 0)
+		bits |= CPU_CR4_SMAP;
+	if ((r.ecx & 1u << 2) != 0)
+		bits |= CPU_CR4_UMIP;
+	return bits;
 }
 
 void
@@ -106,7 +133,7 @@ cpu_init_boot(void)
 	struct cpu_info *ci = &cpu_boot_info;
 
 	for (unsigned i = 0; i < CPU_IST_COUNT; i++)
-		ist_top[i] = (uintptr_t)cpu_boot_ist[i] + IST_STACK_BYTES;
+		ist_top[i] = (uintptr_t)cpu_boot_stacks.ist[i].stack + IST_STACK_BYTES;
 	ci->ci_self = ci;
 	ci->ci_md = &cpu_boot_md;
 	ci->ci_apicid = cpuid(1, 0).ebx >> 24; /* until the LAPIC can be asked */
@@ -173,7 +200,7 @@ cpu_load(struct cpu_info *ci)
 	if (cpu_has_nx())
 		wrmsr(CPU_MSR_EFER, rdmsr(CPU_MSR_EFER) | CPU_EFER_NXE);
 	__asm__ volatile("movq %0, %%cr0" : : "r"((uint64_t)CPU_CR0) : "memory");
-	__asm__ volatile("movq %0, %%cr4" : : "r"((uint64_t)CPU_CR4) : "memory");
+	__asm__ volatile("movq %0, %%cr4" : : "r"(CPU_CR4 | cpu_protections()) : "memory");
 	if (cpu_has_pat()) {
 		/* Caches and TLB hold lines of the old types (SDM vol. 3, 12.12.4). */
 		__asm__ volatile("wbinvd" : : : "memory");
@@ -214,6 +241,50 @@ cpu_check_control(const struct cpu_info *ci)
 	same &= cpu_check_register(ci, "EFER", mine->efer, boot->efer);
 	same &= cpu_check_register(ci, "PAT", mine->pat, boot->pat);
 	return same;
+}
+
+uintptr_t
+cpu_boot_ist_guard(unsigned i)
+{
+	return (
+	    uintptr_t)(i < CPU_IST_COUNT ? cpu_boot_stacks.ist[i].guard : cpu_boot_stacks.guard);
+}
+
+/* A protection that all CPUs have set, by name; or how many of them, if it is some. */
+static void
+cpu_print_bit(const char *name, unsigned having, const char **separator)
+{
+	if (having == 0)
+		return;
+	printf("%s%s", *separator, name);
+	if (having != ncpu)
+		printf(" (%u of %u CPUs)", having, ncpu);
+	*separator = ", ";
+}
+
+void
+cpu_print_protection(void)
+{
+	unsigned wp = 0, nx = 0, smep = 0, smap = 0, umip = 0;
+	const char *separator = " ";
+	struct cpu_info *ci;
+
+	CPU_INFO_FOREACH(ci) {
+		const struct cpu_control *c = &ci->ci_md->control;
+
+		wp += (c->cr0 & CPU_CR0_WP) != 0;
+		nx += (c->efer & CPU_EFER_NXE) != 0;
+		smep += (c->cr4 & CPU_CR4_SMEP) != 0;
+		smap += (c->cr4 & CPU_CR4_SMAP) != 0;
+		umip += (c->cr4 & CPU_CR4_UMIP) != 0;
+	}
+	printf("protection:");
+	cpu_print_bit("WP", wp, &separator);
+	cpu_print_bit("NX", nx, &separator);
+	cpu_print_bit("SMEP", smep, &separator);
+	cpu_print_bit("SMAP", smap, &separator);
+	cpu_print_bit("UMIP", umip, &separator);
+	printf("; stack canary from %s\n", canary_source());
 }
 
 void

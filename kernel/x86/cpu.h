@@ -10,6 +10,13 @@
 #include "boot/boot.h"
 #include "kernel/cpu.h"
 
+/* SDM vol. 3, 2.2.1 and 2.5. */
+#define CPU_CR0_WP (1u << 16)
+#define CPU_EFER_NXE (1u << 11)
+#define CPU_CR4_UMIP (1u << 11)
+#define CPU_CR4_SMEP (1u << 20)
+#define CPU_CR4_SMAP (1u << 21)
+
 /* IST slots of the 64-bit TSS (SDM vol. 3, 7.7): the events that may hit a broken stack. */
 enum { CPU_IST_NMI = 1, CPU_IST_DOUBLE_FAULT, CPU_IST_MACHINE_CHECK, CPU_IST_COUNT = 3 };
 
@@ -54,6 +61,12 @@ bool cpu_check_control(const struct cpu_info *ci);
 /* Splits the APIC id of the calling CPU into package, core and thread as CPUID describes it
  * (topology.c). */
 void cpu_read_topology(struct cpu_info *ci);
+/* The protections of CR4 that the calling CPU has. */
+uint64_t cpu_protections(void);
+/* The console's line on what protects the kernel from itself, over all attached CPUs. */
+void cpu_print_protection(void);
+/* The guard pages around the boot CPU's stacks for NMIs and the like: CPU_IST_COUNT and one. */
+uintptr_t cpu_boot_ist_guard(unsigned i);
 /* CPUID feature, by name. */
 bool cpu_has_nx(void);
 bool cpu_has_mtrr(void);

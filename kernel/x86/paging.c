@@ -8,7 +8,7 @@
  * Implementation.  Memory that the loader's map calls usable or ACPI's is mapped in pages of 2 MiB,
  * its ragged ends in pages of 4 KiB, writable and not executable.  The image is then mapped over it
  * by section: text read-only and executable, constants read-only, data writable.  A large page that
- * has to differ in parts is split.  Page 0 and the guard page of the boot stack stay unmapped.
+ * has to differ in parts is split.  Page 0 and the guard pages of the boot CPU's stacks stay unmapped.
  * Devices and tables outside memory are mapped when somebody asks.  Stacks get addresses of their
  * own in the upper half, with a hole on each side, because a one-to-one mapping has no holes.
  *
@@ -37,17 +37,6 @@
 #include "kernel/x86/cpu.h"
 #include "kernel/x86/msr.h"
 
-/* Bits of an entry (SDM vol. 3, table 4-15 ff.). */
-#define PAGING_PRESENT 0x001ull
-#define PAGING_WRITE 0x002ull
-#define PAGING_PWT 0x008ull
-#define PAGING_PCD 0x010ull
-#define PAGING_LARGE 0x080ull
-#define PAGING_GLOBAL 0x100ull
-#define PAGING_NX (1ull << 63)
-#define PAGING_ADDRESS 0x000ffffffffff000ull
-
-#define PAGING_CR0_WP (1ull << 16)
 #define PAGING_CR4_PGE (1ull << 7)
 
 /* From there on forgetting everything is cheaper than each page by itself; a guess, as
@@ -55,7 +44,6 @@
 #define PAGING_INVALIDATE_PAGES 32u
 
 #define PAGING_LARGE_BYTES 0x200000ull
-#define PAGING_ENTRIES 512u
 
 /* Stacks live from here on: an address range that nothing physical reaches. */
 #define PAGING_STACK_BASE 0xffffc00000000000ull
@@ -258,15 +246,21 @@ paging_mapped(uint64_t start, uint64_t bytes)
 struct paging_access
 paging_access(uintptr_t address)
 {
-	const uint64_t *entry = paging_find(address);
+	struct paging_access access = { .writable = true, .executable = true, .user = true };
 
-	if (entry == NULL)
-		return (struct paging_access){ .present = false };
-	return (struct paging_access){
-		.present = true,
-		.writable = (*entry & PAGING_WRITE) != 0,
-		.executable = (*entry & PAGING_NX) == 0,
-	};
+	for (unsigned level = 4; level != 0; level--) {
+		const uint64_t *entry = paging_entry(address, level, false);
+
+		if (entry == NULL || (*entry & PAGING_PRESENT) == 0)
+			return (struct paging_access){ .present = false };
+		access.writable &= (*entry & PAGING_WRITE) != 0;
+		access.executable &= (*entry & PAGING_NX) == 0;
+		access.user &= (*entry & PAGING_USER) != 0;
+		if (level < 4 && (*entry & PAGING_LARGE) != 0)
+			break;
+	}
+	access.present = true;
+	return access;
 }
 
 bool
@@ -362,7 +356,7 @@ machine_text_write(uintptr_t address, const void *bytes, size_t length)
 	KASSERT(!machine_intr_enabled() && address >= (uintptr_t)text_start &&
 	    length <= (uintptr_t)text_end - address);
 	__asm__ volatile("movq %%cr0, %0" : "=r"(cr0));
-	__asm__ volatile("movq %0, %%cr0" : : "r"(cr0 & ~PAGING_CR0_WP) : "memory");
+	__asm__ volatile("movq %0, %%cr0" : : "r"(cr0 & ~(uint64_t)CPU_CR0_WP) : "memory");
 	memcpy((void *)address, bytes, length);
 	__asm__ volatile("movq %0, %%cr0" : : "r"(cr0) : "memory");
 }
@@ -419,6 +413,10 @@ paging_init(const struct bootinfo *bi)
 	paging_map_section(data_start, image_end, data);
 	if (!paging_set((uintptr_t)boot_stack_guard, 0, 0))
 		panic("no memory for the guard page of the boot stack");
+	for (unsigned i = 0; i <= CPU_IST_COUNT; i++) {
+		if (!paging_set(cpu_boot_ist_guard(i), 0, 0))
+			panic("no memory for the guard pages of the boot CPU's stacks");
+	}
 	__asm__ volatile("movq %0, %%cr3" : : "r"((uint64_t)(uintptr_t)paging_pml4) : "memory");
 }
 

@@ -10,6 +10,18 @@
 
 struct bootinfo;
 
+/* Bits of an entry (SDM vol. 3, table 4-15 ff.), and how many a table has. */
+#define PAGING_PRESENT 0x001ull
+#define PAGING_WRITE 0x002ull
+#define PAGING_USER 0x004ull
+#define PAGING_PWT 0x008ull
+#define PAGING_PCD 0x010ull
+#define PAGING_LARGE 0x080ull
+#define PAGING_GLOBAL 0x100ull
+#define PAGING_NX (1ull << 63)
+#define PAGING_ADDRESS 0x000ffffffffff000ull
+#define PAGING_ENTRIES 512u
+
 /* Caching of a mapping; the PAT is programmed to make these true (paging.c). */
 enum paging_cache { PAGING_WRITE_BACK, PAGING_UNCACHED, PAGING_WRITE_COMBINING };
 
@@ -26,9 +38,9 @@ uint64_t paging_end(void);
 uint32_t paging_root(void);
 /* Makes one page of mapped memory executable and read-only.  Boot CPU, before the APs run. */
 bool paging_make_text(uintptr_t page);
-/* What a page may be used for, from the tables themselves. */
+/* What a page may be used for, from the tables themselves.  User: by user mode, too. */
 struct paging_access {
-	bool present, writable, executable;
+	bool present, writable, executable, user;
 };
 struct paging_access paging_access(uintptr_t address);
 /* Whether a physical range is mapped (any caching). */

@@ -190,7 +190,8 @@ smp_write_trampoline(uintptr_t page)
 		.far64_selector = BOOT_SEL_CODE64,
 		.cr0 = (uint32_t)control.cr0,
 		.cr3 = paging_root(),
-		.cr4 = (uint32_t)control.cr4,
+		/* What an AP does not have it must not be given: cpu_load() asks each. */
+		.cr4 = (uint32_t)control.cr4 & ~(CPU_CR4_SMEP | CPU_CR4_SMAP | CPU_CR4_UMIP),
 		.efer = (uint32_t)control.efer & ~(1u << 10), /* LMA is the CPU's to set */
 	};
 	return paging_make_text(page);
@@ -498,6 +499,7 @@ smp_print(void)
 			    s->sipis, s->failure);
 	}
 	smp_print_repairs();
+	cpu_print_protection();
 }
 
 COMMAND(cpus, "", "the CPUs: ids, topology, how they came up")

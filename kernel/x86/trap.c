@@ -11,6 +11,7 @@
 #include "kernel/param.h"
 #include "kernel/printf.h"
 #include "kernel/x86/cpu.h"
+#include "kernel/x86/paging.h"
 
 /* SDM vol. 3, figure 6-8: a 64-bit gate. */
 struct trap_gate {
@@ -126,6 +127,19 @@ trap_nmi(struct trapframe *frame)
 	ci->ci_nmi_depth--;
 }
 
+/* What a page fault was about.  At an address that is mapped for user mode, ring 0 was stopped by
+ * SMEP or SMAP, whatever else the page allows. */
+static const char *
+trap_fault_reason(const struct trapframe *frame, uint64_t address)
+{
+	if ((frame->error & 1) == 0)
+		return "no page for";
+	if (paging_access(address).user)
+		return frame->error & 16 ? "SMEP, a page open to user mode:"
+					 : "SMAP, a page open to user mode:";
+	return "protection violation by";
+}
+
 static _Noreturn void
 trap_fatal(struct trapframe *frame)
 {
@@ -149,7 +163,7 @@ trap_fatal(struct trapframe *frame)
 	}
 	if (frame->vector == TRAP_PAGE_FAULT)
 		panic_frame(frame, "page fault: %s %s at %#lx, from %#lx",
-		    frame->error & 1 ? "protection violation by" : "no page for",
+		    trap_fault_reason(frame, address),
 		    frame->error & 16      ? "an instruction fetch"
 			: frame->error & 2 ? "a write"
 					   : "a read",

@@ -164,6 +164,7 @@ class Misuse:
     append: str = ""
     timeout: float | None = None
     build: str = ""
+    qemu_args: list[str] = field(default_factory=list)
 
     def validate(self) -> None:
         """Raises MatrixError."""
@@ -176,7 +177,7 @@ class Misuse:
         """What to boot."""
         words = f"{self.append} misuse={self.name}".strip()
         elf = os.path.join(build, self.build, "xcall.elf")
-        return qemu.Config(cpus=self.cpus, firmware="pvh", append=words, elf=elf)
+        return qemu.Config(cpus=self.cpus, firmware="pvh", append=words, elf=elf, qemu_args=self.qemu_args)
 
     def judge(self, result: runner.Result) -> list[str]:
         """What is wrong with its end."""

@@ -30,6 +30,12 @@ def test_every_case_has_a_row_and_every_row_a_case(build, which):
     assert listed == sorted(elf.misuses(config.elf))
 
 
+def test_each_boot_has_its_own_canary(build):
+    config = qemu.Config(cpus=1, firmware="pvh", append="misuse=stack_buffer_overrun", elf=f"{build}/xcall.elf")
+    found = [re.search(r"the canary is (0x[0-9a-f]+)", runner.run(config).text).group(1) for _ in range(2)]
+    assert found[0] != found[1]
+
+
 def test_an_unknown_case_fails(build):
     config = qemu.Config(cpus=1, firmware="pvh", append="misuse=no_such_case", elf=f"{build}/xcall.elf")
     result = runner.run(config)

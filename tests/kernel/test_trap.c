@@ -121,12 +121,21 @@ TEST_CASE(trap, backtrace_names_its_callers)
 extern const uint8_t text_start[], text_end[], rodata_end[], data_start[], image_end[],
     boot_stack_guard[];
 
+static bool
+trap_is_guard(uintptr_t page)
+{
+	for (unsigned i = 0; i <= CPU_IST_COUNT; i++)
+		if (page == cpu_boot_ist_guard(i))
+			return true;
+	return page == (uintptr_t)boot_stack_guard;
+}
+
 TEST_CASE(trap, image_is_mapped_by_section)
 {
 	for (uintptr_t a = (uintptr_t)text_start; a < (uintptr_t)image_end; a += PAGE_BYTES) {
 		struct paging_access p = paging_access(a);
 
-		if (a == (uintptr_t)boot_stack_guard) {
+		if (trap_is_guard(a)) {
 			T_ASSERT(!p.present);
 			continue;
 		}
