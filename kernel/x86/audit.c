@@ -27,12 +27,14 @@ struct audit_leaf {
 	bool writable, executable, user;
 };
 
-static void __attribute__((format(printf, 2, 3))) audit_wrong(struct audit *a, const char *fmt, ...)
+static void __attribute__((format(printf, 3, 4)))
+audit_wrong(struct audit *a, uintptr_t address, const char *fmt, ...)
 {
 	va_list ap;
 
 	if (a->wrong[0] != '\0')
 		return;
+	a->address = address;
 	va_start(ap, fmt);
 	vsnprintf(a->wrong, sizeof(a->wrong), fmt, ap);
 	va_end(ap);
@@ -56,15 +58,14 @@ audit_leaf(struct audit *a, const struct audit_leaf *leaf)
 	if (leaf->executable)
 		a->executable += leaf->bytes / PAGE_BYTES;
 	if (nx && leaf->writable && leaf->executable)
-		audit_wrong(a, "the page at %#lx is writable and executable", leaf->address);
+		audit_wrong(a, leaf->address, "writable and executable");
 	if (nx && leaf->executable && !audit_is_text(leaf->address))
-		audit_wrong(a, "the page at %#lx is executable and no text", leaf->address);
+		audit_wrong(a, leaf->address, "executable and no text");
 	if (leaf->user)
-		audit_wrong(a, "the page at %#lx is open to user mode", leaf->address);
+		audit_wrong(a, leaf->address, "open to user mode");
 	if (leaf->writable && leaf->physical < (uintptr_t)rodata_end &&
 	    leaf->physical + leaf->bytes > (uintptr_t)text_start)
-		audit_wrong(a, "%#lx is a writable mapping of text or constants, at %#lx",
-		    leaf->address, leaf->physical);
+		audit_wrong(a, leaf->address, "a writable mapping of text or constants");
 }
 
 /* The addresses below one table; `above` is what the entries on the way to it allow. */
@@ -100,7 +101,7 @@ static void
 audit_guard(struct audit *a, uintptr_t page, const char *whose)
 {
 	if (paging_access(page).present)
-		audit_wrong(a, "the guard page at %#lx of a stack of %s is mapped", page, whose);
+		audit_wrong(a, page, "the guard page of a stack of %s is mapped", whose);
 }
 
 static void
@@ -145,11 +146,11 @@ audit_run(struct audit *a)
 	*a = (struct audit){ .pages = 0 };
 	cpu_read_control(&control);
 	if ((control.cr0 & CPU_CR0_WP) == 0)
-		audit_wrong(a, "CR0.WP is off");
+		audit_wrong(a, 0, "CR0.WP is off");
 	if (cpu_has_nx() && (control.efer & CPU_EFER_NXE) == 0)
-		audit_wrong(a, "EFER.NXE is off");
+		audit_wrong(a, 0, "EFER.NXE is off");
 	if (paging_access(0).present)
-		audit_wrong(a, "page 0 is mapped");
+		audit_wrong(a, 0, "page 0 is mapped");
 	audit_table(a, (const uint64_t *)(uintptr_t)paging_root(), 4, &all);
 	audit_stacks(a);
 	return a->wrong[0] == '\0';
@@ -161,7 +162,7 @@ audit_boot(void)
 	struct audit a;
 
 	if (!audit_run(&a))
-		panic("page tables: %s", a.wrong);
+		panic("page tables: at %#lx: %s", a.address, a.wrong);
 	printf("page tables: %lu pages writable, %lu executable, %s\n", a.writable, a.executable,
 	    cpu_has_nx() ? "none both" : "for this CPU has no NX");
 }

@@ -11,7 +11,8 @@
 /* What a walk through all tables found, in pages of 4 KiB. */
 struct audit {
 	uint64_t pages, writable, executable;
-	char wrong[128]; /* the first thing that must not be; empty: nothing */
+	char wrong[128];   /* the first thing that must not be; empty: nothing */
+	uintptr_t address; /* where */
 };
 
 /*

@@ -5,9 +5,9 @@
  * stacks and for the life of this boot: who writes beyond a buffer by mistake hits it with
  * certainty but for one in 2^56; who wants to write the right value must read it first.  Where the
  * CPU has RDRAND it cannot be guessed (a CPU with RDSEED has RDRAND too, whose numbers are as good
- * for 56 bits).  Where it has none, only the time stamp counter at entry tells two boots apart: some
- * twenty bits that nobody chose, and none at all to who knows when the machine was started, or under
- * an emulator that counts instructions for time.
+ * for 56 bits).  Where it has none, only the time stamp counter at entry tells two boots apart:
+ * some twenty bits that nobody chose, and none at all to who knows when the machine was started, or
+ * under an emulator that counts instructions for time.
  */
 #include "kernel/x86/canary.h"
 
@@ -16,6 +16,9 @@
 
 /* Written by entry.asm, with the canary: 1 when RDRAND had a part in it. */
 extern const uint32_t canary_is_random;
+
+/* The compilers' name: they call it, and nobody else. */
+_Noreturn void __stack_chk_fail(void);
 
 void
 __stack_chk_fail(void)

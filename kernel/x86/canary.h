@@ -7,10 +7,9 @@
 
 #include <stdint.h>
 
-/* The word; both names are the compilers'.  Made by entry.asm before the first C function runs,
+/* The word, by the compilers' name.  Made by entry.asm before the first C function runs,
  * among the constants: paging_init() makes it read-only.  The lowest byte is 0. */
 extern const uintptr_t __stack_chk_guard;
-_Noreturn void __stack_chk_fail(void);
 
 /* Where its 56 other bits come from, for the banner. */
 const char *canary_source(void);

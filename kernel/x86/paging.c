@@ -8,9 +8,10 @@
  * Implementation.  Memory that the loader's map calls usable or ACPI's is mapped in pages of 2 MiB,
  * its ragged ends in pages of 4 KiB, writable and not executable.  The image is then mapped over it
  * by section: text read-only and executable, constants read-only, data writable.  A large page that
- * has to differ in parts is split.  Page 0 and the guard pages of the boot CPU's stacks stay unmapped.
- * Devices and tables outside memory are mapped when somebody asks.  Stacks get addresses of their
- * own in the upper half, with a hole on each side, because a one-to-one mapping has no holes.
+ * has to differ in parts is split.  Page 0 and the guard pages of the boot CPU's stacks stay
+ * unmapped.  Devices and tables outside memory are mapped when somebody asks.  Stacks get addresses
+ * of their own in the upper half, with a hole on each side, because a one-to-one mapping has no
+ * holes.
  *
  * Rules for callers.
  *  - What is mapped once stays mapped, with the same access: no CPU has to be told to forget a

@@ -6,8 +6,8 @@
 
 #include <stdint.h>
 
-/* The entry on the way to `address` at a level: 4 the highest, 1 that of a page of 4 KiB.  NULL when
- * the way ends before. */
+/* The entry on the way to `address` at a level: 4 the highest, 1 that of a page of 4 KiB.  NULL
+ * when the way ends before. */
 uint64_t *tables_entry(uintptr_t address, unsigned level);
 /* A fresh address where `page` is seen, with these bits of paging.h; 0 when memory has run out. */
 uintptr_t tables_map(const void *page, uint64_t bits);
