@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "kernel/cpu.h"
+#include "kernel/intr.h"
 #include "kernel/kthread.h"
 #include "kernel/lockdebug.h"
 #include "kernel/lockdebug_graph.h"
@@ -256,6 +257,25 @@ TEST_MISUSE(lockdebug_names_all_holders)
 	mutex_enter(&misuse_n);
 	spinlock_enter(&misuse_a);
 	panic("who holds what");
+}
+
+static bool
+misuse_lock_in_nmi(struct trapframe *frame __attribute__((unused)))
+{
+	spinlock_enter(&misuse_b);
+	return true;
+}
+
+/* The tables are read wherever the NMI struck. */
+TEST_MISUSE(lockdebug_in_an_nmi)
+{
+	misuse_begin(IPL_NONE);
+	nmi_establish(misuse_lock_in_nmi);
+	mutex_enter(&misuse_n);
+	spinlock_enter(&misuse_a);
+	(void)!machine_send_nmi(curcpu());
+	for (;;)
+		machine_pause();
 }
 
 /* What a panic says when checking is off. */
