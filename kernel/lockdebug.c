@@ -27,9 +27,9 @@
  * All is learnt in the context that shows it.  NMIs take no locks, so they never come here; they
  * may read all tables.
  *
- * Cost, in instructions, by rows of tests/bench on 2 CPUs: low_idle 3303 with this off, 8783 with it
- * on; ping_pong 3320 and 8747.  Before there was lock checking they were 3351 and 3372: the one load
- * more that a spinlock needs is made good by what left the short way for its sake.
+ * Cost, in instructions, by rows of tests/bench on 2 CPUs: low_idle 3303 with this off, 8783 with
+ * it on; ping_pong 3320 and 8747.  Before there was lock checking they were 3351 and 3372: the one
+ * load more that a spinlock needs is made good by what left the short way for its sake.
  *
  * Rejected: classes by where a lock is initialised (one line makes all condition variables);
  * addresses instead of classes (a circle must then be made of the same few objects, and objects
