@@ -18,13 +18,16 @@
 typedef struct kcondvar {
 	struct spinlock cv_lock;
 	struct sleepq cv_queue;
-	kmutex_t *cv_mutex; /* cv_lock: that of the waiters, if there are any */
+	_Atomic uintptr_t cv_looker; /* a waiter that does not sleep yet (condvar.c) */
+	_Atomic bool cv_queued;      /* written with cv_lock: others may be in the queue */
+	kmutex_t *cv_mutex;          /* cv_lock: that of the waiters, if there are any */
 	const char *cv_name;
 } kcondvar_t;
 
 /* `name` must outlive the condition variable. */
 void cv_init(kcondvar_t *, const char *name);
-/* Panics when somebody still waits. */
+/* Panics when somebody still waits.  Waits for who was woken and has not gone on yet: sleeps for it
+ * where it may. */
 void cv_destroy(kcondvar_t *);
 /* Releases the mutex, sleeps, and holds it again on return; panics when the caller does not hold it
  * or may not sleep.  No other spinlock or spin mutex held. */

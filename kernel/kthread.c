@@ -44,10 +44,13 @@ static _Atomic unsigned kthread_last_id;
 static void
 kthread_init(lwp_t *l, struct cpu_info *ci, pri_t pri)
 {
-	size_t state = offsetof(lwp_t, l_state), behind = state + sizeof(l->l_state);
+	size_t state = offsetof(lwp_t, l_state);
+	size_t behind = offsetof(lwp_t, l_seen_pri) + sizeof(l->l_seen_pri);
 
-	/* Whoever watched the last owner of this memory for a mutex may still look at l_state. */
+	/* Whoever watched the last owner of this memory for a mutex may still look at l_state, and
+	 * who signals a condition variable at l_seen_pri. */
 	atomic_store_explicit(&l->l_state, LS_IDLE, memory_order_relaxed);
+	atomic_store_explicit(&l->l_seen_pri, pri, memory_order_relaxed);
 	memset(l, 0, state);
 	memset((char *)l + behind, 0, sizeof(*l) - behind);
 	l->l_cpu = ci;
@@ -303,15 +306,16 @@ kthread_foreach_stopped(void (*visit)(lwp_t *, void *), void *arg)
 void
 kthread_stats(lwp_t *l, uint64_t *run_ns, uint64_t *switches, uint64_t *preempted)
 {
-	uint64_t now = clock_ns();
+	uint64_t now = machine_cycles(), ran;
 
 	sched_lock(l);
-	*run_ns = l->l_run_ns;
-	if (sched_running(l) && now > l->l_since_ns)
-		*run_ns += now - l->l_since_ns;
+	ran = l->l_run;
+	if (sched_running(l) && now > l->l_since)
+		ran += now - l->l_since;
 	*switches = l->l_switches;
 	*preempted = l->l_preempted;
 	sched_unlock(l);
+	*run_ns = clock_cycles_to_ns(ran);
 }
 
 int

@@ -34,6 +34,15 @@ int kthread_join(lwp_t *l);
 /* Lets an equal run first; sleeps for at least that time (tick resolution).  As for sleeping. */
 void kthread_yield(void);
 void kthread_sleep_ns(uint64_t ns);
+/*
+ * For a thread that waits for one thing only: kthread_await() returns once kthread_rouse() was
+ * called for the caller, since it returned last, or at that clock_ns(), at the resolution of the
+ * tick.  It may return without reason, too: look in a loop.
+ *	- What was written before the rouse is visible to who looks after the return.
+ *	- Awaiting: as for sleeping.  Rousing: any context but NMI, a thread that has not ended.
+ */
+void kthread_await(uint64_t until_ns);
+void kthread_rouse(lwp_t *l);
 /* Threads that exist, idle ones included: for leak checks. */
 unsigned kthread_count(void);
 /* Calls `visit` for each thread under the list lock: it must not sleep or create. */

@@ -51,8 +51,9 @@ typedef struct lwp {
 	pri_t l_base_pri;         /* c: what it was created with */
 	pri_t l_pri;              /* r, and q while asleep: with what it has inherited */
 	_Atomic int l_state;      /* r: enum lwp_state */
+	_Atomic pri_t l_seen_pri; /* r: l_pri, for those who read it without the lock */
 	struct lwp *l_run_next;   /* r */
-	uint64_t l_slice_left_ns; /* r: what was left of its turn at l_since_ns */
+	uint64_t l_slice_left;    /* r: cycles that were left of its turn at l_since */
 
 	struct lwp *l_sleep_next;         /* q */
 	_Atomic(struct sleepq *) l_queue; /* r and q: the queue it stands in, or NULL */
@@ -61,14 +62,15 @@ typedef struct lwp {
 	uint64_t l_sleep_until_ns;        /* r: SLEEPQ_FOREVER when not in the list of deadlines */
 	struct lwp *l_timeout_next;       /* r: that list */
 	int l_sleep_result;               /* q: 0 or ETIMEDOUT */
+	_Atomic uintptr_t l_roused;       /* 1: kthread_rouse() since the last kthread_await() */
 
 	_Atomic(struct kmutex *) l_blocked_on; /* p: the adaptive mutex it sleeps for */
 	struct kmutex *l_held; /* o; p while it sleeps for one: adaptive mutexes it holds */
 	unsigned l_held_count; /* as l_held */
 	struct lockdebug_table l_lockdebug; /* o, read by all: the same, when that is on */
 
-	uint64_t l_run_ns;    /* r: time on the CPU up to l_since_ns */
-	uint64_t l_since_ns;  /* r: until when that is counted, while on the CPU */
+	uint64_t l_run;       /* r: cycles on the CPU up to l_since */
+	uint64_t l_since;     /* r: until when they are counted, while on the CPU: in cycles */
 	uint64_t l_switches;  /* r: how often it went on the CPU */
 	uint64_t l_preempted; /* r: how often it was taken off while it wanted to run */
 

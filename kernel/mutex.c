@@ -61,10 +61,6 @@
 #include "kernel/param.h"
 #include "kernel/sched.h"
 
-#define MUTEX_WAITERS ((uintptr_t)1)
-#define MUTEX_CHECKED ((uintptr_t)2)
-#define MUTEX_BITS (MUTEX_WAITERS | MUTEX_CHECKED)
-
 #define MUTEX_CALLER() ((uintptr_t)__builtin_return_address(0))
 
 static struct spinlock mutex_turnstile = SPINLOCK_INIT("turnstile");
@@ -116,7 +112,7 @@ mutex_destroy(kmutex_t *mtx)
 
 /* --- what a thread holds ---------------------------------------------------------------------- */
 
-static void
+static inline void
 mutex_held_add(lwp_t *l, kmutex_t *mtx)
 {
 	mtx->mtx_held_next = l->l_held;
@@ -124,7 +120,7 @@ mutex_held_add(lwp_t *l, kmutex_t *mtx)
 	l->l_held_count++;
 }
 
-static void
+static inline void
 mutex_held_remove(lwp_t *l, kmutex_t *mtx)
 {
 	kmutex_t **link = &l->l_held;
@@ -250,16 +246,16 @@ mutex_hand_off(kmutex_t *mtx, lwp_t *l)
 
 /* --- entering and leaving --------------------------------------------------------------------- */
 
-static lwp_t *
+static inline lwp_t *
 mutex_check_context(const kmutex_t *mtx, const char *operation)
 {
-	if (!sched_sleepable(NULL))
+	if (!sched_sleepable())
 		sched_panic_sleeping(NULL, operation, mtx->mtx_name);
 	return curlwp;
 }
 
 /* One attempt; false with the word that was found. */
-static bool
+static inline bool
 mutex_take(kmutex_t *mtx, lwp_t *l, uintptr_t *word)
 {
 	*word = 0;
@@ -324,23 +320,30 @@ static void __attribute__((noinline)) mutex_enter_checked(kmutex_t *mtx, lwp_t *
 	mutex_note_checked(mtx, where);
 }
 
+static inline void
+mutex_enter_by(kmutex_t *mtx, lwp_t *l, uintptr_t where)
+{
+	uintptr_t word;
+
+	if (lockdebug_on())
+		mutex_enter_checked(mtx, l, where);
+	else if (!mutex_take(mtx, l, &word))
+		mutex_contend(mtx, l, word);
+}
+
+void
+mutex_enter_adaptive(kmutex_t *mtx, lwp_t *l)
+{
+	mutex_enter_by(mtx, l, MUTEX_CALLER());
+}
+
 void
 mutex_enter(kmutex_t *mtx)
 {
-	uintptr_t word;
-	lwp_t *l;
-
-	if (mtx->mtx_ipl != IPL_NONE) {
+	if (mtx->mtx_ipl != IPL_NONE)
 		spinlock_enter(&mtx->mtx_spin);
-		return;
-	}
-	l = mutex_check_context(mtx, "mutex_enter");
-	if (lockdebug_on()) {
-		mutex_enter_checked(mtx, l, MUTEX_CALLER());
-		return;
-	}
-	if (!mutex_take(mtx, l, &word))
-		mutex_contend(mtx, l, word);
+	else
+		mutex_enter_by(mtx, mutex_check_context(mtx, "mutex_enter"), MUTEX_CALLER());
 }
 
 bool
@@ -374,17 +377,10 @@ static void __attribute__((noinline)) mutex_exit_slowly(kmutex_t *mtx, lwp_t *l,
 }
 
 void
-mutex_exit(kmutex_t *mtx)
+mutex_exit_adaptive(kmutex_t *mtx, lwp_t *l)
 {
-	uintptr_t word;
-	lwp_t *l;
+	uintptr_t word = atomic_load_explicit(&mtx->mtx_owner, memory_order_relaxed);
 
-	if (mtx->mtx_ipl != IPL_NONE) {
-		spinlock_exit(&mtx->mtx_spin);
-		return;
-	}
-	l = mutex_check_context(mtx, "mutex_exit");
-	word = atomic_load_explicit(&mtx->mtx_owner, memory_order_relaxed);
 	if (mutex_owner_of(word) != l)
 		panic("mutex %s: exit by %s, owned by %s", mtx->mtx_name, l->l_name,
 		    mutex_owner_name(word));
@@ -396,16 +392,19 @@ mutex_exit(kmutex_t *mtx)
 		mutex_exit_slowly(mtx, l, word);
 }
 
+void
+mutex_exit(kmutex_t *mtx)
+{
+	if (mtx->mtx_ipl != IPL_NONE)
+		spinlock_exit(&mtx->mtx_spin);
+	else
+		mutex_exit_adaptive(mtx, mutex_check_context(mtx, "mutex_exit"));
+}
+
 bool
 mutex_owned(const kmutex_t *mtx)
 {
 	if (mtx->mtx_ipl != IPL_NONE)
 		return spinlock_owned(&mtx->mtx_spin);
 	return curlwp != NULL && mutex_owner(mtx) == curlwp;
-}
-
-lwp_t *
-mutex_owner(const kmutex_t *mtx)
-{
-	return mutex_owner_of(atomic_load_explicit(&mtx->mtx_owner, memory_order_relaxed));
 }

@@ -27,6 +27,11 @@ enum mutex_type { MUTEX_DEFAULT };
 
 struct lwp;
 
+/* In mtx_owner: somebody sleeps for it, or is about to; its owner has shown it to lockdebug.c. */
+#define MUTEX_WAITERS ((uintptr_t)1)
+#define MUTEX_CHECKED ((uintptr_t)2)
+#define MUTEX_BITS (MUTEX_WAITERS | MUTEX_CHECKED)
+
 typedef struct kmutex {
 	_Atomic uintptr_t mtx_owner;  /* struct lwp *, lowest bit: waited for (adaptive) */
 	struct spinlock mtx_spin;     /* the lock itself (spin) */
@@ -43,10 +48,20 @@ void mutex_destroy(kmutex_t *);
 void mutex_enter(kmutex_t *);
 bool mutex_tryenter(kmutex_t *) __attribute__((warn_unused_result));
 void mutex_exit(kmutex_t *);
+/* For condvar.c: the same of an adaptive mutex, by a caller who has seen that it may sleep here. */
+void mutex_enter_adaptive(kmutex_t *, struct lwp *l);
+void mutex_exit_adaptive(kmutex_t *, struct lwp *l);
 /* Whether the caller holds it.  For assertions only. */
 bool mutex_owned(const kmutex_t *);
 /* The thread that holds an adaptive mutex now, or NULL; already stale when it returns. */
-struct lwp *mutex_owner(const kmutex_t *);
+static inline struct lwp *
+mutex_owner(const kmutex_t *mtx)
+{
+	/* The lowest bits say what else there is to it (mutex.c). */
+	return (struct lwp *)(atomic_load_explicit(&mtx->mtx_owner, memory_order_relaxed) &
+	    ~MUTEX_BITS);
+}
+
 /* Adaptive mutexes that this thread holds. */
 unsigned mutex_held_count(const struct lwp *);
 

@@ -29,6 +29,10 @@
  * the tick is what the main job changes. */
 #define SCHED_SLICE_NS 20000000ull
 
+/* How often a thread on a CPU with nothing else to run looks for its wake-up before it leaves the
+ * CPU: some microseconds, about what leaving it, an interrupt and coming back cost. */
+#define SCHED_LOOKS 32
+
 /* How long an adaptive mutex watches its running owner before it sleeps all the same.  A bound, so
  * that an owner that loops cannot burn a second CPU for ever. */
 #define MUTEX_SPIN_NS 1000000ull

@@ -13,8 +13,9 @@
  *	LS_IDLE		LS_RUNNABLE	sched_ready: a new thread
  *	LS_RUNNABLE	LS_ONCPU	sched_switch, which picks it
  *	LS_ONCPU	LS_RUNNABLE	sched_reschedule: a better one, or an equal's turn
- *	LS_ONCPU	LS_SLEEPING	sched_sleep
+ *	LS_ONCPU	LS_SLEEPING	sched_sleep, kthread_await
  *	LS_SLEEPING	LS_RUNNABLE	sched_ready: wake-up or timeout
+ *	LS_SLEEPING	LS_ONCPU	kthread_await, roused meanwhile
  *	LS_ONCPU	LS_ZOMBIE	sched_exit
  *	LS_IDLE		LS_ONCPU	sched_start: the idle thread; and back, sched_park
  *
@@ -26,6 +27,24 @@
  * the same for both threads, and needs no saving.  A thread that ends is reaped by the one that
  * runs next on that CPU: nobody frees the stack that it stands on.
  *
+ * Most threads wait for something that another CPU is just doing, on a CPU that has nothing else to
+ * run.  So who waits in kthread_await() or on a condition variable looks for its wake-up first,
+ * SCHED_LOOKS times, about as long as a switch takes: then it costs neither a switch nor an
+ * interrupt.  And who sleeps when nobody is ready idles on its own stack, with the idle thread as
+ * the current one (sched_wait); if it is the next to run, it just goes on.  The idle thread's own
+ * stack serves when the last thread has ended, and for CPUs that leave.  Rejected: always to switch
+ * to the idle thread, two switches for each sleep on a CPU with one thread to run.
+ *
+ * Times are counted in cycles and converted when somebody asks.
+ *
+ * kthread_await() and kthread_rouse() are for a thread that waits for one thing only, and are
+ * cheaper than a queue: a flag, and this pair:
+ *
+ *	sleeper, run-queue lock			waker
+ *	l_state = LS_SLEEPING, seq_cst		l_roused = 1, seq_cst
+ *	l_roused, seq_cst: set, so it stays	l_state, seq_cst: asleep, so it takes
+ *	or clear: leaves the CPU		the lock and makes it ready
+ *
  * ci_resched says that the CPU should look at its queues.  It is set under the run-queue lock by
  * whoever changes them so, on another CPU followed by INTR_VECTOR_RESCHED, and cleared under the
  * lock by the CPU itself when it looks.  Somebody always looks after it was set:
@@ -34,7 +53,8 @@
  *	- with spinlocks held or preemption off: the end of that section (sched_preempt_point);
  *	- with interrupts off in a thread: the CPU sends itself RESCHED, which waits until they are
  *	  on;
- *	- idle: looks with interrupts off before it waits, and machine_idle() leaves no gap.
+ *	- idle: looks with interrupts off before it waits, and machine_idle() leaves no gap; ends of
+ *	  interrupts leave it to that look.
  * So a second interrupt is spared while it is set.
  *
  * Equals take turns of SCHED_SLICE_NS, by the clock, looked at on each tick whatever its rate.  Who
@@ -60,31 +80,13 @@
 #include "kernel/machine.h"
 #include "kernel/panic.h"
 #include "kernel/param.h"
-#include "kernel/runq.h"
+#include "kernel/sched_internal.h"
 #include "kernel/sleepq.h"
-#include "kernel/spinlock.h"
 #include "kernel/timer.h"
-
-/* How often one tick tries for a sleep queue's lock before it leaves the rest to the next: a lock
- * that is always taken must not keep the CPU in its interrupt. */
-#define SCHED_TIMEOUT_TRIES 1000
-
-/* Locking: sc_lock, but for sc_ci and sc_idle, which are constant, and sc_leaving. */
-struct sched_cpu {
-	struct spinlock sc_lock;
-	struct cpu_info *sc_ci;
-	lwp_t *sc_idle;
-	lwp_t *sc_cur;        /* NULL until sched_start(), and while the CPU is offline */
-	lwp_t *sc_prev;       /* who leaves in the switch under way */
-	lwp_t *sc_timeouts;   /* sleepers with a deadline, soonest first */
-	bool sc_leaving;      /* asked to leave; only this CPU's threads use it */
-	struct runq sc_ready; /* who could run; neither sc_cur nor sc_idle */
-};
 
 /* --- locks and states ------------------------------------------------------------------------- */
 
-/* Makes the CPU look at its queues if that priority beats what it runs. */
-static void
+void
 sched_kick(struct sched_cpu *sc, pri_t pri)
 {
 	struct cpu_info *ci = sc->sc_ci;
@@ -110,19 +112,6 @@ sched_unlock(lwp_t *l)
 	spinlock_exit(&l->l_cpu->ci_sched->sc_lock);
 }
 
-static int
-sched_state(const lwp_t *l)
-{
-	/* Relaxed: the run-queue lock orders it; without that lock the answer is stale anyhow. */
-	return atomic_load_explicit(&l->l_state, memory_order_relaxed);
-}
-
-static void
-sched_set_state(lwp_t *l, int state)
-{
-	atomic_store_explicit(&l->l_state, state, memory_order_relaxed);
-}
-
 bool
 sched_running(const lwp_t *l)
 {
@@ -132,37 +121,7 @@ sched_running(const lwp_t *l)
 unsigned
 sched_ready_count(const struct cpu_info *ci)
 {
-	struct sched_cpu *sc = ci->ci_sched;
-	unsigned n;
-
-	spinlock_enter(&sc->sc_lock);
-	n = sc->sc_ready.rq_count;
-	spinlock_exit(&sc->sc_lock);
-	return n;
-}
-
-/* --- deadlines -------------------------------------------------------------------------------- */
-
-static void
-sched_deadline_insert(struct sched_cpu *sc, lwp_t *l)
-{
-	lwp_t **link = &sc->sc_timeouts;
-
-	while (*link != NULL && (*link)->l_sleep_until_ns <= l->l_sleep_until_ns)
-		link = &(*link)->l_timeout_next;
-	l->l_timeout_next = *link;
-	*link = l;
-}
-
-static void
-sched_deadline_remove(struct sched_cpu *sc, lwp_t *l)
-{
-	lwp_t **link = &sc->sc_timeouts;
-
-	while (*link != l)
-		link = &(*link)->l_timeout_next;
-	*link = l->l_timeout_next;
-	l->l_sleep_until_ns = SLEEPQ_FOREVER;
+	return runq_count(&ci->ci_sched->sc_ready);
 }
 
 void
@@ -176,68 +135,13 @@ sched_ready(lwp_t *l)
 		return; /* it will see in sched_sleep() that nothing is left to wait for */
 	if (l->l_sleep_until_ns != SLEEPQ_FOREVER)
 		sched_deadline_remove(sc, l);
-	l->l_slice_left_ns = SCHED_SLICE_NS;
+	l->l_slice_left = sc->sc_slice;
 	sched_set_state(l, LS_RUNNABLE);
 	runq_insert(&sc->sc_ready, l, false);
 	sched_kick(sc, l->l_pri);
 }
 
-/* Takes `l` out of its sleep queue; false when that has to be tried again.  Run-queue lock held. */
-static bool
-sched_try_timeout(lwp_t *l)
-{
-	struct sleepq *sq = atomic_load_explicit(&l->l_queue, memory_order_relaxed);
-
-	if (sq == NULL)
-		return true;
-	if (!spinlock_tryenter(sq->sq_lock))
-		return false;
-	sleepq_remove(sq, l, ETIMEDOUT);
-	sched_ready(l);
-	spinlock_exit_quiet(sq->sq_lock);
-	return true;
-}
-
-void
-sched_timeout(lwp_t *l)
-{
-	bool done;
-
-	do {
-		sched_lock(l);
-		done = sched_try_timeout(l);
-		sched_unlock(l);
-		machine_pause();
-	} while (!done);
-}
-
-static void
-sched_expire(struct sched_cpu *sc, uint64_t now)
-{
-	bool due = true;
-
-	for (unsigned tries = 0; due && tries < SCHED_TIMEOUT_TRIES;) {
-		spinlock_enter(&sc->sc_lock);
-		due = sc->sc_timeouts != NULL && sc->sc_timeouts->l_sleep_until_ns <= now;
-		if (due && !sched_try_timeout(sc->sc_timeouts))
-			tries++;
-		spinlock_exit(&sc->sc_lock);
-		machine_pause();
-	}
-}
-
 /* --- switching -------------------------------------------------------------------------------- */
-
-/* Counts the running thread's time up to `now`. */
-static void
-sched_account(lwp_t *l, uint64_t now)
-{
-	uint64_t ran = now > l->l_since_ns ? now - l->l_since_ns : 0;
-
-	l->l_run_ns += ran;
-	l->l_slice_left_ns = l->l_slice_left_ns > ran ? l->l_slice_left_ns - ran : 0;
-	l->l_since_ns = now;
-}
 
 /* The second half of a switch, on the stack of the thread switched to: releases the run-queue lock,
  * and reaps the one that went if it will not come back. */
@@ -255,27 +159,65 @@ sched_switched(void)
 		kthread_reap(prev);
 }
 
+/* Makes a thread the current one. */
+static void
+sched_begin(struct sched_cpu *sc, lwp_t *next)
+{
+	next->l_since = sc->sc_cur->l_since;
+	next->l_switches++;
+	if (next->l_slice_left == 0)
+		next->l_slice_left = sc->sc_slice;
+	sched_set_state(next, LS_ONCPU);
+	sc->sc_cur = sc->sc_ci->ci_curlwp = next;
+}
+
+/* Idles on the stack of who leaves, until there is somebody to run, and takes him out of the
+ * queue. */
+static lwp_t *
+sched_wait(struct sched_cpu *sc)
+{
+	struct cpu_info *ci = sc->sc_ci;
+	lwp_t *next;
+
+	sched_begin(sc, sc->sc_idle);
+	do {
+		spinlock_exit_quiet(&sc->sc_lock);
+		/* Relaxed: who set it from elsewhere has sent an interrupt. */
+		while (!atomic_load_explicit(&ci->ci_resched, memory_order_relaxed)) {
+			machine_idle();
+			machine_intr_disable();
+		}
+		spinlock_enter(&sc->sc_lock);
+		atomic_store_explicit(&ci->ci_resched, false, memory_order_relaxed);
+		next = runq_take(&sc->sc_ready);
+	} while (next == NULL);
+	sched_account(sc->sc_idle);
+	sched_set_state(sc->sc_idle, LS_RUNNABLE);
+	return next;
+}
+
 /* Gives the CPU to the best ready thread.  Interrupts off before the run-queue lock was taken; the
  * running thread has its new state.  Returns when the caller has the CPU again, with the lock
  * released. */
 static void
 sched_switch(struct sched_cpu *sc)
 {
-	lwp_t *prev = sc->sc_cur, *next = runq_take(&sc->sc_ready);
+	lwp_t *self = sc->sc_cur, *next;
 
 	KASSERT(sc->sc_ci == curcpu());
-	if (next == NULL)
-		next = sc->sc_idle;
 	atomic_store_explicit(&sc->sc_ci->ci_resched, false, memory_order_relaxed);
-	next->l_since_ns = prev->l_since_ns;
-	next->l_switches++;
-	if (next->l_slice_left_ns == 0)
-		next->l_slice_left_ns = SCHED_SLICE_NS;
-	sched_set_state(next, LS_ONCPU);
-	sc->sc_prev = prev;
-	sc->sc_cur = next;
-	sc->sc_ci->ci_curlwp = next;
-	machine_switch(&prev->l_sp, next->l_sp);
+	next = runq_take(&sc->sc_ready);
+	if (next == NULL)
+		/* Nobody idles on a stack that is to be freed, or left as the CPU leaves. */
+		next = sched_state(self) == LS_ZOMBIE || sc->sc_leaving ? sc->sc_idle
+									: sched_wait(sc);
+	sched_begin(sc, next);
+	if (next == self) {
+		spinlock_exit_quiet(&sc->sc_lock);
+		return;
+	}
+	sc->sc_prev = self;
+	machine_switch(&self->l_sp, next->l_sp);
 	sched_switched();
 }
 
@@ -289,29 +231,30 @@ sched_reschedule(struct sched_cpu *sc, bool yield)
 	spinlock_enter(&sc->sc_lock);
 	l = sc->sc_cur;
 	top = runq_top(&sc->sc_ready);
-	sched_account(l, clock_ns());
+	sched_account(l);
 	if (yield)
-		l->l_slice_left_ns = 0;
-	if (top == PRI_IDLE || top < l->l_pri || (top == l->l_pri && l->l_slice_left_ns != 0)) {
+		l->l_slice_left = 0;
+	if (top == PRI_IDLE || top < l->l_pri || (top == l->l_pri && l->l_slice_left != 0)) {
 		atomic_store_explicit(&sc->sc_ci->ci_resched, false, memory_order_relaxed);
 		spinlock_exit_quiet(&sc->sc_lock);
 		return;
 	}
 	sched_set_state(l, LS_RUNNABLE);
 	if (l != sc->sc_idle) {
-		runq_insert(&sc->sc_ready, l, l->l_slice_left_ns != 0);
+		runq_insert(&sc->sc_ready, l, l->l_slice_left != 0);
 		l->l_preempted += !yield;
 	}
 	sched_switch(sc);
 }
 
-static bool
+static inline bool
 sched_wanted(const struct cpu_info *ci)
 {
-	/* Relaxed: who set it from elsewhere has sent an interrupt. */
+	/* Relaxed: who set it from elsewhere has sent an interrupt.  Idle looks by itself. */
 	return atomic_load_explicit(&ci->ci_resched, memory_order_relaxed) &&
-	    ci->ci_curlwp != NULL && ci->ci_nopreempt == 0 && ci->ci_spin_depth == 0 &&
-	    ci->ci_intr_depth == 0 && ci->ci_nmi_depth == 0 && ci->ci_softint.sic_level == 0;
+	    ci->ci_curlwp != NULL && ci->ci_curlwp->l_base_pri != PRI_IDLE &&
+	    (ci->ci_nopreempt | ci->ci_spin_depth | ci->ci_intr_depth | ci->ci_nmi_depth |
+		ci->ci_softint.sic_level) == 0;
 }
 
 void
@@ -348,27 +291,100 @@ sched_enter_thread(void)
 	machine_intr_restore(true);
 }
 
+bool
+sched_look(const _Atomic uintptr_t *word, uintptr_t value)
+{
+	const struct runq *ready = &curcpu()->ci_sched->sc_ready;
+
+	/* Acquire: pairs with who changes it. */
+	for (unsigned i = 0; i < SCHED_LOOKS; i++) {
+		if (atomic_load_explicit(word, memory_order_acquire) != value)
+			return true;
+		if (runq_count(ready) != 0)
+			return false;
+		machine_pause();
+	}
+	return atomic_load_explicit(word, memory_order_acquire) != value;
+}
+
+/* Leaves the CPU.  Run-queue lock held, interrupts off before; it is left released. */
+static void
+sched_leave_until(struct sched_cpu *sc, lwp_t *l, uint64_t until_ns)
+{
+	if (until_ns != SLEEPQ_FOREVER) {
+		l->l_sleep_until_ns = until_ns;
+		sched_deadline_insert(sc, l);
+	}
+	sched_account(l);
+	sched_switch(sc);
+}
+
 void
 sched_sleep(uint64_t until_ns)
 {
 	struct sched_cpu *sc = curcpu()->ci_sched;
 	bool intr = machine_intr_disable();
-	lwp_t *l;
+	lwp_t *l = curlwp;
 
 	spinlock_enter(&sc->sc_lock);
-	l = sc->sc_cur;
+	/* Relaxed: the lock orders it. */
 	if (atomic_load_explicit(&l->l_queue, memory_order_relaxed) == NULL) {
 		spinlock_exit_quiet(&sc->sc_lock);
 	} else {
 		sched_set_state(l, LS_SLEEPING);
-		l->l_sleep_until_ns = until_ns;
-		if (until_ns != SLEEPQ_FOREVER)
-			sched_deadline_insert(sc, l);
-		sched_account(l, clock_ns());
-		sched_switch(sc);
+		sched_leave_until(sc, l, until_ns);
 	}
 	sched_intr_exit();
 	machine_intr_restore(intr);
+}
+
+/* Leaves the CPU until it is roused, or the time comes. */
+static void
+sched_await(struct sched_cpu *sc, lwp_t *l, uint64_t until_ns)
+{
+	bool intr = machine_intr_disable();
+
+	spinlock_enter(&sc->sc_lock);
+	/* Sequentially consistent, both: pair with kthread_rouse(). */
+	atomic_store_explicit(&l->l_state, LS_SLEEPING, memory_order_seq_cst);
+	if (atomic_load_explicit(&l->l_roused, memory_order_seq_cst) != 0) {
+		sched_set_state(l, LS_ONCPU);
+		spinlock_exit_quiet(&sc->sc_lock);
+	} else {
+		sched_leave_until(sc, l, until_ns);
+	}
+	sched_intr_exit();
+	machine_intr_restore(intr);
+}
+
+void
+kthread_await(uint64_t until_ns)
+{
+	lwp_t *l = curlwp;
+
+	sched_assert_sleepable("kthread_await");
+	if (!sched_look(&l->l_roused, 0) && (until_ns == SLEEPQ_FOREVER || clock_ns() < until_ns))
+		sched_await(l->l_cpu->ci_sched, l, until_ns);
+	/* Acquire: pairs with kthread_rouse().  An exchange: the caller looks for what he was
+	 * roused for after this, lest he miss what comes with a rouse that this takes away. */
+	(void)atomic_exchange_explicit(&l->l_roused, 0, memory_order_seq_cst);
+}
+
+void
+kthread_rouse(lwp_t *l)
+{
+	struct sched_cpu *sc = l->l_cpu->ci_sched;
+
+	/* Sequentially consistent, both: pair with sched_await(). */
+	if (atomic_exchange_explicit(&l->l_roused, 1, memory_order_seq_cst) != 0 ||
+	    atomic_load_explicit(&l->l_state, memory_order_seq_cst) != LS_SLEEPING)
+		return;
+	spinlock_enter(&sc->sc_lock);
+	/* Asleep in a queue it finds the flag when it awaits next. */
+	if (sched_state(l) == LS_SLEEPING &&
+	    atomic_load_explicit(&l->l_queue, memory_order_relaxed) == NULL)
+		sched_ready(l);
+	spinlock_exit(&sc->sc_lock);
 }
 
 void
@@ -389,135 +405,9 @@ sched_exit(void)
 	machine_intr_disable();
 	spinlock_enter(&sc->sc_lock);
 	sched_set_state(sc->sc_cur, LS_ZOMBIE);
-	sched_account(sc->sc_cur, clock_ns());
+	sched_account(sc->sc_cur);
 	sched_switch(sc);
 	panic("%s came back from the dead", curlwp->l_name);
-}
-
-void
-sched_tick(struct cpu_info *ci)
-{
-	struct sched_cpu *sc = ci->ci_sched;
-	uint64_t now = clock_ns();
-	lwp_t *l;
-
-	if (sc == NULL || ci->ci_curlwp == NULL)
-		return; /* the timer is on before the scheduler */
-	sched_expire(sc, now);
-	spinlock_enter(&sc->sc_lock);
-	l = sc->sc_cur;
-	sched_account(l, now);
-	if (l->l_slice_left_ns == 0 && runq_top(&sc->sc_ready) == l->l_pri && l != sc->sc_idle)
-		atomic_store_explicit(&ci->ci_resched, true, memory_order_relaxed);
-	spinlock_exit(&sc->sc_lock);
-}
-
-/* --- priorities ------------------------------------------------------------------------------- */
-
-/* Takes the run-queue lock of `l` and, if it stands in a sleep queue, that queue's: *sq is the
- * queue, *taken whether its lock was not held before. */
-static void
-sched_lock_with_queue(lwp_t *l, struct sleepq **sq, bool *taken)
-{
-	for (;;) {
-		sched_lock(l);
-		*taken = false;
-		*sq = atomic_load_explicit(&l->l_queue, memory_order_relaxed);
-		if (*sq == NULL || spinlock_owned((*sq)->sq_lock))
-			return;
-		*taken = spinlock_tryenter((*sq)->sq_lock);
-		if (*taken)
-			return;
-		sched_unlock(l);
-		machine_pause();
-	}
-}
-
-void
-sched_set_priority(lwp_t *l, pri_t pri)
-{
-	struct sched_cpu *sc = l->l_cpu->ci_sched;
-	struct sleepq *sq;
-	bool taken, ready;
-
-	sched_lock_with_queue(l, &sq, &taken);
-	/* A thread on its way to sleep stands in a sleep queue, and in a run queue too when
-	 * preempted. */
-	ready = sched_state(l) == LS_RUNNABLE && l != sc->sc_idle;
-	if (ready)
-		runq_remove(&sc->sc_ready, l);
-	l->l_pri = pri;
-	if (sq != NULL)
-		sleepq_requeue(sq, l);
-	if (ready)
-		runq_insert(&sc->sc_ready, l, false);
-	sched_kick(sc, runq_top(&sc->sc_ready));
-	if (taken) {
-		KASSERT(sq != NULL);
-		spinlock_exit_quiet(sq->sq_lock);
-	}
-	sched_unlock(l);
-}
-
-/* --- who may sleep ---------------------------------------------------------------------------- */
-
-bool
-sched_sleepable(const struct spinlock *allowed)
-{
-	const struct cpu_info *ci = curcpu();
-
-	if (ci->ci_curlwp == NULL || ci->ci_curlwp == ci->ci_sched->sc_idle ||
-	    ci->ci_intr_depth != 0 || ci->ci_nmi_depth != 0 || ci->ci_softint.sic_level != 0 ||
-	    ci->ci_nopreempt != 0)
-		return false;
-	if (allowed == NULL)
-		return ci->ci_spin_depth == 0 && machine_intr_enabled();
-	return ci->ci_spin_depth == 1 && spinlock_held(ci->ci_spin_held[0]) == allowed &&
-	    ci->ci_spin_intr;
-}
-
-/* The last spinlock that this CPU took, other than `allowed`; NULL when there is none. */
-static const struct spinlock *
-sched_spinlock_held(const struct cpu_info *ci, const struct spinlock *allowed)
-{
-	for (unsigned i = ci->ci_spin_depth; i-- != 0;)
-		if (spinlock_held(ci->ci_spin_held[i]) != allowed)
-			return spinlock_held(ci->ci_spin_held[i]);
-	return NULL;
-}
-
-_Noreturn void
-sched_panic_sleeping(const struct spinlock *allowed, const char *operation, const char *object)
-{
-	const struct cpu_info *ci = curcpu();
-	const struct spinlock *held = sched_spinlock_held(ci, allowed);
-	const char *who = ci->ci_curlwp != NULL ? ci->ci_curlwp->l_name : "no thread";
-	const char *space = object[0] != '\0' ? " " : "", *why = "with interrupts off", *what = "";
-
-	if (ci->ci_nmi_depth != 0)
-		why = "in an NMI";
-	else if (ci->ci_intr_depth != 0)
-		why = "in an interrupt";
-	else if (ci->ci_softint.sic_level != 0)
-		why = "in a soft interrupt";
-	else if (ci->ci_curlwp == NULL)
-		why = "before the scheduler runs";
-	else if (held != NULL) {
-		why = "with a spinlock held: ";
-		what = held->sl_name;
-	} else if (ci->ci_nopreempt != 0)
-		why = "with preemption off";
-	else if (ci->ci_curlwp == ci->ci_sched->sc_idle)
-		why = "in the idle thread";
-	panic("%s%s%s: sleeping %s%s, by %s on CPU %u", operation, space, object, why, what, who,
-	    ci->ci_index);
-}
-
-void
-sched_assert_sleepable(const char *what)
-{
-	if (!sched_sleepable(NULL))
-		sched_panic_sleeping(NULL, what, "");
 }
 
 /* --- start ------------------------------------------------------------------------------------ */
@@ -568,7 +458,7 @@ sched_park(struct sched_cpu *sc)
 	KASSERTMSG(sc->sc_timeouts == NULL, "CPU %u leaves, and %s sleeps with a deadline there",
 	    sc->sc_ci->ci_index, sc->sc_timeouts->l_name);
 	sc->sc_leaving = false;
-	sched_account(sc->sc_idle, clock_ns());
+	sched_account(sc->sc_idle);
 	sched_set_state(sc->sc_idle, LS_IDLE);
 	sc->sc_cur = sc->sc_ci->ci_curlwp = NULL;
 	spinlock_exit_quiet(&sc->sc_lock);
@@ -585,16 +475,19 @@ sched_start(void)
 	KASSERT(ci->ci_spin_depth == 0 && ci->ci_nopreempt == 0 && ci->ci_intr_depth == 0);
 	spinlock_enter(&sc->sc_lock);
 	sc->sc_cur = ci->ci_curlwp = sc->sc_idle;
-	sc->sc_idle->l_since_ns = clock_ns();
+	sc->sc_slice = clock_ns_to_cycles(SCHED_SLICE_NS);
+	sc->sc_idle->l_since = machine_cycles();
 	sc->sc_idle->l_switches++;
 	sched_set_state(sc->sc_idle, LS_ONCPU);
 	spinlock_exit_quiet(&sc->sc_lock);
-	/* Threads made during bring-up have set ci_resched. */
+	/* Threads made during bring-up have set ci_resched, and so may reaping, in a switch. */
 	for (;;) {
 		machine_intr_disable();
-		sched_intr_exit();
+		while (atomic_load_explicit(&ci->ci_resched, memory_order_relaxed))
+			sched_reschedule(sc, false);
 		if (sc->sc_leaving)
 			sched_park(sc);
-		machine_idle();
+		else
+			machine_idle();
 	}
 }

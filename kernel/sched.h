@@ -5,10 +5,12 @@
 #ifndef KERNEL_SCHED_H
 #define KERNEL_SCHED_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "kernel/kthread.h"
+#include "kernel/sched_context.h"
 
 struct cpu_info;
 
@@ -37,6 +39,10 @@ void sched_unlock(lwp_t *l);
 /* Makes a new thread ready, or one that was just taken out of its sleep queue and may not sleep
  * yet. sched_lock() held. */
 void sched_ready(lwp_t *l);
+/* Looks at a word that another CPU or an interrupt may change, as long as nobody else wants this
+ * CPU, and not longer than a sleep would cost; whether it is not `value` any more.  Acquire.  As
+ * for sleeping. */
+bool sched_look(const _Atomic uintptr_t *word, uintptr_t value);
 /* Sleeps until the caller stands in no sleep queue.  Used by sleepq.c. */
 void sched_sleep(uint64_t until_ns);
 /* Takes a thread out of its sleep queue as timed out, unless a wake-up was first. */
@@ -51,17 +57,16 @@ void sched_enter_thread(void);
 /* Whether a spin for that thread makes sense: it is on its CPU now.  Already stale.  The thread may
  * have ended meanwhile: its lwp_t stays readable (kmem_stack_alloc()). */
 bool sched_running(const lwp_t *l);
+/* The effective priority of a thread, a moment ago; readable as l_state is for sched_running(). */
+static inline pri_t
+sched_priority(const lwp_t *l)
+{
+	return atomic_load_explicit(&l->l_seen_pri, memory_order_relaxed);
+}
+
 /* Changes the effective priority of a thread in any state.  Lock order: before any sleep queue's
  * lock but that which the caller holds. */
 void sched_set_priority(lwp_t *l, pri_t pri);
-/* Whether the caller may sleep here: in a thread other than idle, interrupts and preemption on, no
- * spinlock held but `allowed`, which must be held if it is not NULL. */
-bool sched_sleepable(const struct spinlock *allowed);
-/* Panics with the reason why not: "`operation` `object`: sleeping ..."; `object` may be "". */
-_Noreturn void sched_panic_sleeping(
-    const struct spinlock *allowed, const char *operation, const char *object);
-/* Both together, no spinlock allowed; `what` names the operation. */
-void sched_assert_sleepable(const char *what);
 /* Threads ready on `ci`, for reports. */
 unsigned sched_ready_count(const struct cpu_info *ci);
 

@@ -44,7 +44,8 @@
 #include "kernel/cpu.h"
 #include "kernel/kthread.h"
 #include "kernel/panic.h"
-#include "kernel/sched.h"
+#include "kernel/sched_internal.h"
+#include "kernel/spinlock_inner.h"
 
 void
 sleepq_init(struct sleepq *sq, struct spinlock *lock)
@@ -65,7 +66,7 @@ sleepq_insert(struct sleepq *sq, lwp_t *l)
 	*link = l;
 }
 
-static void
+static inline void
 sleepq_unlink(struct sleepq *sq, lwp_t *l)
 {
 	lwp_t **link = &sq->sq_head;
@@ -83,17 +84,30 @@ void
 sleepq_enter(struct sleepq *sq, const void *object, const char *why)
 {
 	lwp_t *l = curlwp;
+	struct sched_cpu *sc = l->l_cpu->ci_sched;
 
 	KASSERT(spinlock_owned(sq->sq_lock));
 	KASSERT(atomic_load_explicit(&l->l_queue, memory_order_relaxed) == NULL);
-	sched_lock(l);
+	spinlock_enter_inner(&sc->sc_lock);
 	l->l_sleep_object = object;
 	l->l_sleep_why = why;
 	l->l_sleep_result = 0;
 	sleepq_insert(sq, l);
 	/* Relaxed, here and below: the two locks order it. */
 	atomic_store_explicit(&l->l_queue, sq, memory_order_relaxed);
-	sched_unlock(l);
+	spinlock_exit_inner(&sc->sc_lock);
+}
+
+void
+sleepq_leave(struct sleepq *sq)
+{
+	lwp_t *l = curlwp;
+	struct sched_cpu *sc = l->l_cpu->ci_sched;
+
+	KASSERT(spinlock_owned(sq->sq_lock));
+	spinlock_enter_inner(&sc->sc_lock);
+	sleepq_remove(sq, l, 0);
+	spinlock_exit_inner(&sc->sc_lock);
 }
 
 int
@@ -126,14 +140,16 @@ lwp_t *
 sleepq_wake_one(struct sleepq *sq)
 {
 	lwp_t *l = sq->sq_head;
+	struct sched_cpu *sc;
 
 	KASSERT(spinlock_owned(sq->sq_lock));
 	if (l == NULL)
 		return NULL;
-	sched_lock(l);
+	sc = l->l_cpu->ci_sched;
+	spinlock_enter_inner(&sc->sc_lock);
 	sleepq_remove(sq, l, 0);
 	sched_ready(l);
-	sched_unlock(l);
+	spinlock_exit_inner(&sc->sc_lock);
 	return l;
 }
 
@@ -145,19 +161,6 @@ sleepq_wake_all(struct sleepq *sq)
 	while (sleepq_wake_one(sq) != NULL)
 		n++;
 	return n;
-}
-
-lwp_t *
-sleepq_first(const struct sleepq *sq)
-{
-	KASSERT(spinlock_owned(sq->sq_lock));
-	return sq->sq_head;
-}
-
-bool
-sleepq_empty(const struct sleepq *sq)
-{
-	return sleepq_first(sq) == NULL;
 }
 
 unsigned

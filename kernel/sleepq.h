@@ -33,6 +33,8 @@ struct sleepq {
 void sleepq_init(struct sleepq *, struct spinlock *lock);
 /* Puts the calling thread into the queue; it goes on running.  Queue lock held, thread context. */
 void sleepq_enter(struct sleepq *, const void *object, const char *why);
+/* Takes it out again, instead of a wait.  Queue lock held. */
+void sleepq_leave(struct sleepq *);
 /*
  * Sleeps until somebody takes the caller out of the queue that it entered.  0, or ETIMEDOUT when
  * that was the clock: `until_ns` is a clock_ns() deadline, kept at the resolution of this CPU's
@@ -45,9 +47,19 @@ struct lwp *sleepq_wake_one(struct sleepq *);
 /* Wakes all; returns how many. */
 unsigned sleepq_wake_all(struct sleepq *);
 /* The first waiter, or NULL.  Queue lock held. */
-struct lwp *sleepq_first(const struct sleepq *);
+static inline struct lwp *
+sleepq_first(const struct sleepq *sq)
+{
+	return sq->sq_head;
+}
+
 /* Whether nobody waits; how many do.  Queue lock held. */
-bool sleepq_empty(const struct sleepq *);
+static inline bool
+sleepq_empty(const struct sleepq *sq)
+{
+	return sq->sq_head == NULL;
+}
+
 unsigned sleepq_count(const struct sleepq *);
 
 /* For sched.c, with the queue's and the thread's run-queue lock held: takes a thread out of its

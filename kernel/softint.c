@@ -78,7 +78,7 @@ struct softint {
 	unsigned si_level; /* 1 .. SOFTINT_COUNT */
 	void (*si_func)(void *);
 	void *si_arg;
-};
+} __attribute__((aligned(32))); /* a power of two: cookies become numbers by a shift */
 
 _Static_assert(SOFTINT_HANDLES == 64, "the sets of a CPU are words of 64 bits");
 
@@ -86,7 +86,7 @@ static struct spinlock softint_lock = SPINLOCK_INIT("soft interrupts");
 static struct softint softint_table[SOFTINT_HANDLES];
 
 /* The number of a live soft interrupt. */
-static unsigned
+static inline unsigned
 softint_number(const void *cookie, const char *operation)
 {
 	uintptr_t offset = (uintptr_t)cookie - (uintptr_t)softint_table;
@@ -119,7 +119,7 @@ softint_establish(unsigned flags, void (*func)(void *), void *arg)
 		found->si_level = level + 1;
 		found->si_func = func;
 		found->si_arg = arg;
-		/* Release: pairs with the acquires in softint_number() and softint_begin(). */
+		/* Release: pairs with the acquires in softint_number() and softint_call(). */
 		atomic_store_explicit(&found->si_state, SI_LIVE, memory_order_release);
 	}
 	spinlock_exit(&softint_lock);
@@ -165,18 +165,14 @@ softint_disestablish(void *cookie)
 /* --- one CPU's lists; interrupts off in all of these ------------------------------------------ */
 
 /* The highest level that has something pending; 0: none. */
-static unsigned
+static inline unsigned
 softint_best(const struct softint_cpu *sic)
 {
-	unsigned level = SOFTINT_COUNT;
-
-	while (level != 0 && sic->sic_first[level - 1] == 0)
-		level--;
-	return level;
+	return sic->sic_levels != 0 ? 32 - (unsigned)__builtin_clz(sic->sic_levels) : 0;
 }
 
 /* Adds it to its level's list; false when it is there already. */
-static bool
+static inline bool
 softint_append(struct softint_cpu *sic, unsigned n, unsigned level)
 {
 	uint64_t pending = atomic_load_explicit(&sic->sic_pending, memory_order_relaxed);
@@ -185,10 +181,12 @@ softint_append(struct softint_cpu *sic, unsigned n, unsigned level)
 	if ((pending >> n & 1) != 0)
 		return false;
 	sic->sic_next[n] = 0;
-	if (*first == 0)
+	if (*first == 0) {
 		*first = (uint8_t)(n + 1);
-	else
+		sic->sic_levels |= 1u << (level - 1);
+	} else {
 		sic->sic_next[*last - 1] = (uint8_t)(n + 1);
+	}
 	*last = (uint8_t)(n + 1);
 	/* Relaxed: whoever takes it away afterwards was told so by other means. */
 	atomic_store_explicit(&sic->sic_pending, pending | (uint64_t)1 << n, memory_order_relaxed);
@@ -196,13 +194,15 @@ softint_append(struct softint_cpu *sic, unsigned n, unsigned level)
 }
 
 /* Takes the first of a level and marks it as running. */
-static unsigned
+static inline unsigned
 softint_take(struct softint_cpu *sic, unsigned level)
 {
 	unsigned n = sic->sic_first[level - 1] - 1u;
 	uint64_t bit = (uint64_t)1 << n, pending, running;
 
 	sic->sic_first[level - 1] = sic->sic_next[n];
+	if (sic->sic_next[n] == 0)
+		sic->sic_levels &= ~(1u << (level - 1));
 	running = atomic_load_explicit(&sic->sic_running, memory_order_relaxed);
 	atomic_store_explicit(&sic->sic_running, running | bit, memory_order_relaxed);
 	pending = atomic_load_explicit(&sic->sic_pending, memory_order_relaxed);
@@ -212,7 +212,7 @@ softint_take(struct softint_cpu *sic, unsigned level)
 }
 
 /* Not running any more. */
-static void
+static inline void
 softint_end(struct softint_cpu *sic, unsigned n)
 {
 	uint64_t running = atomic_load_explicit(&sic->sic_running, memory_order_relaxed);
@@ -224,22 +224,19 @@ softint_end(struct softint_cpu *sic, unsigned n)
 
 /* --- running ---------------------------------------------------------------------------------- */
 
-/* Panics unless the function left everything as it found it. */
-static void
-softint_check(const struct cpu_info *ci, const struct softint *si, unsigned nopreempt)
+/* The function did not leave everything as it found it. */
+static _Noreturn void __attribute__((noinline, cold))
+softint_blame(const struct cpu_info *ci, const struct softint *si, unsigned nopreempt)
 {
 	char name[KSYMS_TEXT_BYTES];
 
-	if (machine_intr_enabled() && ci->ci_spin_depth == 0 && ci->ci_nopreempt == nopreempt &&
-	    ci->ci_intr_depth == 0)
-		return;
 	panic("soft interrupt %s did not leave its context as it found it: interrupts %s, "
 	      "spinlocks %u, preemption off %u (was %u)",
 	    ksyms_format((uintptr_t)si->si_func, name), machine_intr_enabled() ? "on" : "off",
 	    ci->ci_spin_depth, ci->ci_nopreempt, nopreempt);
 }
 
-static void
+static inline void
 softint_call(struct cpu_info *ci, const struct softint *si)
 {
 	unsigned nopreempt = ci->ci_nopreempt;
@@ -249,8 +246,9 @@ softint_call(struct cpu_info *ci, const struct softint *si)
 		return;
 	machine_intr_restore(true);
 	si->si_func(si->si_arg);
-	softint_check(ci, si, nopreempt);
-	(void)machine_intr_disable();
+	if (ci->ci_spin_depth != 0 || ci->ci_nopreempt != nopreempt || ci->ci_intr_depth != 0 ||
+	    !machine_intr_disable())
+		softint_blame(ci, si, nopreempt);
 }
 
 void
@@ -280,6 +278,19 @@ softint_kick(void)
 		machine_send_ipi(ci, INTR_VECTOR_RESCHED);
 }
 
+/* Scheduled outside of interrupts, above what runs: runs it, or sees to it that it will.  `first`:
+ * nothing else was due. */
+static void
+softint_start(struct cpu_info *ci, bool were_on, bool first)
+{
+	if (were_on) {
+		softint_run();
+		sched_intr_exit();
+	} else if (first) {
+		machine_send_ipi(ci, INTR_VECTOR_RESCHED);
+	}
+}
+
 void
 softint_schedule(void *cookie)
 {
@@ -290,13 +301,7 @@ softint_schedule(void *cookie)
 	unsigned best = softint_best(sic);
 
 	KASSERTMSG(ci->ci_nmi_depth == 0, "in an NMI");
-	if (softint_append(sic, n, level) && ci->ci_intr_depth == 0 && level > sic->sic_level) {
-		if (were_on) {
-			softint_run();
-			sched_intr_exit();
-		} else if (best <= sic->sic_level) {
-			machine_send_ipi(ci, INTR_VECTOR_RESCHED);
-		}
-	}
+	if (softint_append(sic, n, level) && ci->ci_intr_depth == 0 && level > sic->sic_level)
+		softint_start(ci, were_on, best <= sic->sic_level);
 	machine_intr_restore(were_on);
 }

@@ -54,6 +54,7 @@ struct softint_cpu {
 	_Atomic uint64_t sic_pending; /* scheduled, not begun */
 	_Atomic uint64_t sic_running; /* begun, not returned */
 	unsigned sic_level;           /* the level that runs, plus 1; 0: none */
+	unsigned sic_levels;          /* those that have pending ones, a bit each */
 	/* The pending ones of each level, in order: number plus 1; 0: none. */
 	uint8_t sic_first[SOFTINT_COUNT], sic_last[SOFTINT_COUNT], sic_next[SOFTINT_HANDLES];
 };

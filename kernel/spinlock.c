@@ -36,6 +36,7 @@
 #include "kernel/panic.h"
 #include "kernel/printf.h"
 #include "kernel/sched.h"
+#include "kernel/spinlock_inner.h"
 
 /* How many looks at the lock between two looks at the clock. */
 #define SPINLOCK_LOOKS 4096
@@ -45,8 +46,6 @@ static _Noreturn void spinlock_refuse(const struct spinlock *, uintptr_t where)
     __attribute__((noinline, cold));
 static _Noreturn void spinlock_refuse_release(const struct spinlock *, uintptr_t where)
     __attribute__((noinline, cold));
-
-#define SPINLOCK_CALLER() ((uintptr_t)__builtin_return_address(0))
 
 void
 spinlock_init(struct spinlock *sl, const char *name)
@@ -63,12 +62,6 @@ spinlock_init_kind(struct spinlock *sl, const char *name, enum lockdebug_kind ki
 	atomic_init(&sl->sl_where, 0);
 	sl->sl_name = name;
 	atomic_init(&sl->sl_debug, LOCKDEBUG_TAG(kind));
-}
-
-bool
-spinlock_owned(const struct spinlock *sl)
-{
-	return atomic_load_explicit(&sl->sl_owner, memory_order_relaxed) == curcpu();
 }
 
 static _Noreturn void
@@ -167,15 +160,8 @@ spinlock_ends_plainly(const struct cpu_info *ci, const struct spinlock *sl, unsi
 	return __builtin_expect(ci->ci_spin_held[last] == sl, 1);
 }
 
-static inline void
-spinlock_take(struct spinlock *sl, struct cpu_info *ci, uintptr_t where)
-{
-	atomic_store_explicit(&sl->sl_owner, ci, memory_order_relaxed);
-	atomic_store_explicit(&sl->sl_where, (uint32_t)where, memory_order_relaxed);
-}
-
 /* Somebody else holds it. */
-static void __attribute__((noinline))
+void
 spinlock_wait(struct spinlock *sl, struct cpu_info *ci, uint32_t ticket, uintptr_t where)
 {
 	uint32_t serving, before = ticket;
@@ -184,7 +170,7 @@ spinlock_wait(struct spinlock *sl, struct cpu_info *ci, uint32_t ticket, uintptr
 
 	/* Release: pairs with spinlock_wanted(). */
 	atomic_store_explicit(&ci->ci_spin_wanted, sl, memory_order_release);
-	/* Acquire: pairs with spinlock_release(). */
+	/* Acquire: pairs with spinlock_pass(). */
 	while ((serving = atomic_load_explicit(&sl->sl_serving, memory_order_acquire)) != ticket) {
 		machine_pause();
 		if (++looks % SPINLOCK_LOOKS != 0)
@@ -225,21 +211,11 @@ spinlock_wanted(const struct cpu_info *ci, char buf[SPINLOCK_TEXT_BYTES])
 	return buf;
 }
 
-/* Whether that brought the lock; else it is to be waited for. */
-static inline bool
-spinlock_draw(struct spinlock *sl, uint32_t *ticket)
-{
-	/* Relaxed: the acquire is below, or in spinlock_wait(). */
-	*ticket = atomic_fetch_add_explicit(&sl->sl_next, 1, memory_order_relaxed);
-	/* Acquire: pairs with spinlock_release(). */
-	return atomic_load_explicit(&sl->sl_serving, memory_order_acquire) == *ticket;
-}
-
 /* Draws the ticket only when it is the one being served: then the lock was free. */
 static inline bool
 spinlock_try(struct spinlock *sl, struct cpu_info *ci, uintptr_t where)
 {
-	/* Acquire: pairs with spinlock_release() of the holder before. */
+	/* Acquire: pairs with spinlock_pass() of the holder before. */
 	uint32_t serving = atomic_load_explicit(&sl->sl_serving, memory_order_acquire);
 
 	/* Relaxed: the acquire above saw the value of sl_serving that this ticket waits for. */
@@ -336,14 +312,10 @@ static inline struct cpu_info *
 spinlock_release(struct spinlock *sl, uintptr_t where)
 {
 	struct cpu_info *ci = curcpu();
-	uint32_t serving;
 
 	if (atomic_load_explicit(&sl->sl_owner, memory_order_relaxed) != ci)
 		spinlock_refuse_release(sl, where);
-	atomic_store_explicit(&sl->sl_owner, NULL, memory_order_relaxed);
-	serving = atomic_load_explicit(&sl->sl_serving, memory_order_relaxed);
-	/* Release: pairs with the acquire in spinlock_wait() and spinlock_tryenter(). */
-	atomic_store_explicit(&sl->sl_serving, serving + 1, memory_order_release);
+	spinlock_pass(sl);
 	return ci;
 }
 

@@ -16,6 +16,7 @@
 #include "kernel/string.h"
 #include "kernel/timer.h"
 #include "tests/kernel/crew.h"
+#include "tests/kernel/rounds.h"
 #include "tests/kernel/test.h"
 
 #define MS 1000000ull
@@ -170,6 +171,23 @@ condvar_wait_for_waiters(unsigned n)
 	return waiting == n;
 }
 
+/* The same, by a spin: the first of them may still be looking for its signal.  None of this
+ * CPU's. */
+static bool
+condvar_spin_for_waiters(unsigned n)
+{
+	uint64_t end = clock_ns() + CONDVAR_HANG_NS;
+	unsigned waiting;
+
+	do {
+		machine_pause();
+		mutex_enter(&condvar_mutex);
+		waiting = condvar_waiting;
+		mutex_exit(&condvar_mutex);
+	} while (waiting < n && clock_ns() < end);
+	return waiting == n;
+}
+
 TEST_CASE(condvar, signal_wakes_the_best)
 {
 	static const pri_t pri[] = { MIDDLE, HIGH, LOW, HIGH + 20, HIGH + 10 };
@@ -195,6 +213,37 @@ TEST_CASE(condvar, signal_wakes_the_best)
 		T_ASSERT_EQ(condvar_order[i], sorted[i]);
 	T_ASSERT(!cv_has_waiters(&condvar_cv));
 	condvar_teardown();
+}
+
+/* One that came first and still looks has no precedence.  With two CPUs the better one preempts
+ * it in its look. */
+TEST_CASE(condvar, signal_wakes_the_best_of_those_that_look)
+{
+	bool came = true;
+
+	if (ncpu == 1) {
+		test_skip("one CPU");
+		return;
+	}
+	for (unsigned round = 0; round < ROUNDS(100); round++) {
+		condvar_setup(round % 2 == 0 ? IPL_NONE : IPL_HIGH);
+		crew_start(&condvar_job[0], cpu_lookup(1), LOW, condvar_waiter, NULL);
+		came = came && condvar_spin_for_waiters(1);
+		crew_start(&condvar_job[1], cpu_lookup(ncpu - 1), HIGH, condvar_waiter, NULL);
+		came = came && condvar_spin_for_waiters(2);
+		for (unsigned i = 0; i < 2; i++) {
+			mutex_enter(&condvar_mutex);
+			condvar_tokens++;
+			cv_signal(&condvar_cv);
+			mutex_exit(&condvar_mutex);
+			crew_join(&condvar_job[1 - i]);
+		}
+		T_ASSERT(came);
+		T_ASSERT_EQ(condvar_norder, 2);
+		T_ASSERT_EQ(condvar_order[0], HIGH);
+		T_ASSERT(!cv_has_waiters(&condvar_cv));
+		condvar_teardown();
+	}
 }
 
 TEST_CASE(condvar, signal_wakes_one)
@@ -258,15 +307,19 @@ condvar_object_wait(void *arg __attribute__((unused)))
 TEST_CASE(condvar, may_be_destroyed_after_its_broadcast)
 {
 	const unsigned char *byte = (const unsigned char *)&condvar_object;
-	unsigned n = condvar_crew_size();
+	unsigned n;
 
-	for (unsigned round = 0; round < 20; round++) {
+	for (unsigned round = 0; round < 40; round++) {
+		/* Every other time as soon as one of them looks. */
+		unsigned hasty = ncpu > 1 && round % 2 != 0;
+
+		n = hasty ? 1 : condvar_crew_size();
 		condvar_setup(IPL_NONE);
 		cv_init(&condvar_object.cv, "object");
 		for (unsigned i = 0; i < n; i++)
-			crew_start(
-			    &condvar_job[i], cpu_lookup(i), MIDDLE, condvar_object_wait, NULL);
-		T_ASSERT(condvar_wait_for_waiters(n));
+			crew_start(&condvar_job[i], cpu_lookup(i + hasty), MIDDLE,
+			    condvar_object_wait, NULL);
+		T_ASSERT(hasty ? condvar_spin_for_waiters(n) : condvar_wait_for_waiters(n));
 		mutex_enter(&condvar_mutex);
 		cv_broadcast(&condvar_object.cv);
 		cv_destroy(&condvar_object.cv);

@@ -197,7 +197,8 @@ check_rate(struct cpu_info *ci, uint64_t hz)
 	T_ASSERT_EQ(r.registers.initial_count, before.registers.initial_count);
 	T_ASSERT_EQ(r.registers.divide, before.registers.divide);
 	T_ASSERT_EQ(r.registers.lvt, before.registers.lvt);
-	T_ASSERT(r.setting.set_ns > back);
+	/* The clock of a host may stand for a moment. */
+	T_ASSERT(r.setting.set_ns >= back);
 	T_ASSERT(r.nsamples >= 17 && crooked_intervals(&r) <= r.nsamples / 4);
 	set_timer_of(ci, TIMER_PERIODIC, HZ);
 }

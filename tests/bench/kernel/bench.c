@@ -21,7 +21,7 @@
 
 /* Between two samples, at least: time to halt again, or to be back in the loop. */
 #define BENCH_GAP_CYCLES 500u
-#define BENCH_GAP_TURNS 4u
+#define BENCH_GAP_TURNS (SCHED_LOOKS + 8u)
 /* Before a row where nobody spins: what the one before left to do is done by then. */
 #define BENCH_SETTLE_NS 50000000ull
 /* A tenth of the samples more, which do not count. */
