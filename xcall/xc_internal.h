@@ -6,9 +6,8 @@
  *	c	constant once the CPU is attached
  *	h	the CPU itself in the context of a level; for XC_LEVEL_LOW its thread xcall/N
  *	s	the CPU itself with interrupts off, in a post
- *	i	x_inbox_lock of the same CPU
  *	w	x_wait_lock of the same CPU
- * Lock order: w before i; never two w, never two i.
+ * Never two w.
  */
 #ifndef XCALL_XC_INTERNAL_H
 #define XCALL_XC_INTERNAL_H
@@ -66,8 +65,8 @@ struct xc_cpu {
 	kcondvar_t x_freed[XC_CREDITS]; /* w: threads that wait for room of the class */
 	_Atomic unsigned x_wanted[XC_CREDITS]; /* a: how many do, xcall/N included */
 	_Atomic bool x_server_wants;           /* a, h: xcall/N of this CPU does */
-	bool x_idle;                           /* i: it has nothing to do */
-	struct xc_holder *x_holders;           /* w: threads of this CPU */
+	_Atomic bool x_idle;         /* a, h: it found nothing, and sleeps or is about to */
+	struct xc_holder *x_holders; /* w: threads of this CPU */
 	struct xc_chain *x_chain; /* c: room for the searches of this CPU's threads (xc_chain.c) */
 
 	/* As a target: the words that others write have lines of their own. */
@@ -79,8 +78,6 @@ struct xc_cpu {
 	struct xc_inbox x_inbox[XC_LEVELS];
 	struct xc_stack x_stack[XC_LEVELS];
 	_Atomic(lwp_t *) x_thread; /* a: xcall/N, once it runs */
-	kmutex_t x_inbox_lock;
-	kcondvar_t x_inbox_changed; /* i: xcall/N sleeps on it */
 
 	struct xc_figures *x_figures; /* c: xc_stats.c */
 	struct xc_probe *x_probe;     /* c: xc_probe.c */

@@ -7,7 +7,8 @@
  *  2. struct cpuset: cs_word[CPUSET_WORDS]; CPUSET_END; cpuset_zero(), _add(), _remove(), _has(),
  *     _empty(), _first(), _next().
  *  3. lwp_t: l_name[LWP_NAME_BYTES], l_cpu, l_base_pri, l_blocked_on (atomic), l_xcall (ours);
- *     kthread_create(), _sleep_ns(), _foreach(); curlwp, PRI_XCALL, PRI_IDLE, KTHREAD_ flags.
+ *     kthread_create(), _sleep_ns(), _await(), _rouse(), _foreach(); curlwp, PRI_XCALL, PRI_IDLE,
+ *     KTHREAD_ flags.
  *  4. kmutex_t: mtx_name; mutex_init(), _enter(), _exit(); MUTEX_DEFAULT, IPL_HIGH; kcondvar_t;
  *     cv_init(), _wait(), _timedwait(), _broadcast().
  *  5. mutex_held_count(), mutex_owner(), l_blocked_on: adaptive mutexes are seen, not used.
@@ -19,9 +20,8 @@
  * 10. softint_establish(), _schedule(); SOFTINT_MPSAFE, SOFTINT_ and IPL_SOFT: four levels each.
  * 11. clock_ns(), machine_cycles(), clock_cycles_to_ns(). 12. kmem_boot_alloc().
  * 13. panic(), panic_stop_here(), KASSERT(), KASSERTMSG(); evcnt_attach_dynamic(), _sum(),
- *     _increment(); printf(), snprintf(), vsnprintf(); EBUSY and its like; ksyms_format(),
- *     spinlock_wanted(), lockdebug_held_by_cpu(), _by_lwp(), with their sizes of text;
- *     machine_backtrace(), machine_hypervisor().
+ *     _increment(); printf(), snprintf(), vsnprintf(); EBUSY and its like; machine_backtrace(),
+ *     _hypervisor(); ksyms_format(), spinlock_wanted(), lockdebug_held_by_cpu(), _by_lwp().
  */
 #ifndef XCALL_XC_PORT_H
 #define XCALL_XC_PORT_H

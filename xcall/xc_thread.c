@@ -10,10 +10,17 @@
  *
  * Implementation
  *
- * Who posts does not wake xcall/N: the interrupt does, on its own CPU, under x_inbox_lock.  xcall/N
- * looks into its inbox under that lock before it sleeps, and what it did not see was published
- * later, with an interrupt that still comes.  The same lock orders its own waits: the end of a call
- * changes the slot, then wakes it.
+ * Who posts does not wake xcall/N: the interrupt does, on its own CPU.  xcall/N sleeps in
+ * kthread_await(), and so without a lock:
+ *
+ *	xcall/N					the interrupt; the end of a call; room
+ *	kthread_await() returns: the rouse is	what it is to find is there
+ *	forgotten, and only then it looks	kthread_rouse()
+ *	nothing: kthread_await()
+ *
+ * What it did not see came after its look, and so did the rouse, which it finds.  Roused in a wait
+ * of a function's, it takes away what was meant for one that stands below on its stack; but each
+ * looks again when what was above it has returned.
  *
  * Functions nest on the stack of xcall/N, x_stack[XC_LEVEL_LOW], lowest first.  xc_thread_wait()
  * serves while fewer than XC_DEPTH_MAX are there, then sleeps unserved.  Every level but the top
@@ -52,12 +59,18 @@
 /* How often a thread looks for room that comes back in NMIs. */
 #define XC_THREAD_LOOK_NS 1000000u
 
+/* How long a CPU that leaves sleeps between two looks at its xcall/N. */
+#define XC_IDLE_NS 1000000u
+
 void
 xc_thread_wake(struct xc_cpu *target)
 {
-	mutex_enter(&target->x_inbox_lock);
-	cv_broadcast(&target->x_inbox_changed);
-	mutex_exit(&target->x_inbox_lock);
+	/* Acquire: pairs with xc_thread_main().  Before that it has not looked for the first time,
+	 * and it will on this very CPU. */
+	lwp_t *thread = atomic_load_explicit(&target->x_thread, memory_order_acquire);
+
+	if (thread != NULL)
+		kthread_rouse(thread);
 }
 
 struct xc_cpu *
@@ -88,23 +101,6 @@ xc_thread_ready(const struct xc_cpu *xc, const struct xc_event *event)
 			     : xc_slot_room(xc, XC_LEVEL_LOW, true);
 }
 
-/* Sleeps until something has changed or a time has come, unless what it waits for is there or it
- * has calls to serve. */
-static void
-xc_thread_doze(struct xc_cpu *xc, const struct xc_event *event, uint64_t until_ns, bool serve)
-{
-	uint64_t now = clock_ns();
-	int error;
-
-	mutex_enter(&xc->x_inbox_lock);
-	if (!xc_thread_ready(xc, event) &&
-	    !(serve && xc_inbox_pending(&xc->x_inbox[XC_LEVEL_LOW])) && now < until_ns) {
-		error = cv_timedwait(&xc->x_inbox_changed, &xc->x_inbox_lock, until_ns - now);
-		(void)error; /* timed out or woken: what matters is looked at again */
-	}
-	mutex_exit(&xc->x_inbox_lock);
-}
-
 static uint64_t
 xc_thread_min(uint64_t a, uint64_t b)
 {
@@ -124,8 +120,7 @@ xc_thread_serve_until(struct xc_cpu *xc, const struct xc_event *event, uint64_t 
 	while (!xc_thread_ready(xc, event) && clock_ns() < deadline_ns) {
 		if (serve && xc_thread_serve(xc))
 			continue;
-		xc_thread_doze(xc, event,
-		    xc_thread_min(deadline_ns, xc_thread_min(look, stall.l_next_ns)), serve);
+		kthread_await(xc_thread_min(deadline_ns, xc_thread_min(look, stall.l_next_ns)));
 		if (event == NULL) {
 			xc_stall_check_room(&stall, xc, XC_LEVEL_LOW);
 			continue;
@@ -288,17 +283,12 @@ xc_thread_main(void *arg)
 	/* Release: pairs with xc_chain.c. */
 	atomic_store_explicit(&xc->x_thread, curlwp, memory_order_release);
 	for (;;) {
-		if (xc_thread_serve(xc))
+		while (xc_thread_serve(xc))
 			continue;
-		mutex_enter(&xc->x_inbox_lock);
-		if (!xc_inbox_pending(&xc->x_inbox[XC_LEVEL_LOW])) {
-			xc->x_idle = true;
-			cv_broadcast(&xc->x_inbox_changed); /* to xc_thread_wait_idle() */
-			while (!xc_inbox_pending(&xc->x_inbox[XC_LEVEL_LOW]))
-				cv_wait(&xc->x_inbox_changed, &xc->x_inbox_lock);
-			xc->x_idle = false;
-		}
-		mutex_exit(&xc->x_inbox_lock);
+		/* Relaxed, both: read on this CPU (xc_thread_wait_idle()). */
+		atomic_store_explicit(&xc->x_idle, true, memory_order_relaxed);
+		kthread_await(XC_FOREVER);
+		atomic_store_explicit(&xc->x_idle, false, memory_order_relaxed);
 	}
 }
 
@@ -306,22 +296,15 @@ void
 xc_thread_wait_idle(struct xc_cpu *xc)
 {
 	struct xc_stall stall;
-	uint64_t now;
-	bool idle;
 
 	xc_stall_begin(&stall);
-	do {
-		mutex_enter(&xc->x_inbox_lock);
-		now = clock_ns();
-		idle = xc->x_idle && !xc_inbox_pending(&xc->x_inbox[XC_LEVEL_LOW]);
-		if (!idle && now < stall.l_next_ns) {
-			cv_broadcast(&xc->x_inbox_changed);
-			(void)!cv_timedwait(
-			    &xc->x_inbox_changed, &xc->x_inbox_lock, stall.l_next_ns - now);
-		}
-		mutex_exit(&xc->x_inbox_lock);
+	/* xcall/N preempts the caller: while this runs it sleeps. */
+	while (!atomic_load_explicit(&xc->x_idle, memory_order_relaxed) ||
+	    xc_inbox_pending(&xc->x_inbox[XC_LEVEL_LOW])) {
+		xc_thread_wake(xc);
+		kthread_sleep_ns(XC_IDLE_NS);
 		xc_stall_check_cpu(&stall, "the low-priority functions of a CPU that leaves", xc);
-	} while (!idle);
+	}
 }
 
 void
@@ -329,9 +312,7 @@ xc_thread_init(struct xc_cpu *xc)
 {
 	int error;
 
-	mutex_init(&xc->x_inbox_lock, MUTEX_DEFAULT, IPL_HIGH, "xcinbox");
 	mutex_init(&xc->x_wait_lock, MUTEX_DEFAULT, IPL_HIGH, "xcwait");
-	cv_init(&xc->x_inbox_changed, "xcall");
 	for (unsigned i = 0; i < XC_CREDITS; i++)
 		cv_init(&xc->x_freed[i], "xcslot");
 	for (unsigned i = 0; i < XC_BUCKETS; i++)

@@ -76,9 +76,7 @@ lazy_await_sleep(struct cpu_info *ci)
 
 	do {
 		kthread_sleep_ns(1000000);
-		mutex_enter(&xc->x_inbox_lock);
-		sleeps = xc->x_idle;
-		mutex_exit(&xc->x_inbox_lock);
+		sleeps = atomic_load_explicit(&xc->x_idle, memory_order_relaxed);
 	} while (!sleeps && clock_ns() < end);
 	return sleeps;
 }

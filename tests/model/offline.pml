@@ -44,7 +44,7 @@ bool off[CPUS];			/* a thread of the CPU has interrupts off */
 bool in_intr[CPUS];
 bool parked[CPUS];
 bool awake[CPUS];		/* xcall/N has been woken */
-bool idle[CPUS];		/* x_idle */
+bool idle[CPUS];		/* x_idle, while the inbox is empty */
 byte asked;			/* CPUs where the barrier's call waits */
 byte unanswered;		/* CPUs where it has not returned */
 bool going;			/* one CPU at a time */

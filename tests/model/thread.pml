@@ -1,7 +1,7 @@
 /*
  * xcall/N is woken through an interrupt, serves, nests and sleeps; threads sleep for calls and for room.
  *
- * Models xc_thread_main, xc_thread_serve_until, doze, wait, wait_slot, sleep_until, sleep_slot, wake, wake_waiters and
+ * Models xc_thread_main, xc_thread_serve_until, wait, wait_slot, sleep_until, sleep_slot, wake, wake_waiters and
  * wake_posters (xc_thread.c); xc_intr_handler and xc_intr_serve of the low level (xc_intr.c); xc_post_wait (xcall.c);
  * xc_barrier (xc_drain.c).  Leaves out: time (deadlines, and the looks of stalls and chains, which would only wake more);
  * the spin before a sleep; the mutexes themselves (what is done under one is one step); boards; descriptors, which
@@ -71,7 +71,7 @@ byte posted[CPUS], credit[CPUS];
 byte senders[CPUS];		/* the inbox */
 bool notify[CPUS];		/* the low bit of x_notify */
 bool irr[CPUS];
-bool server_sleeps[CPUS];	/* on x_inbox_changed */
+bool roused[CPUS];		/* l_roused of xcall/N */
 byte over_sleepers[CPUS];	/* callers asleep on x_over, the one bucket */
 byte waiters[CPUS];		/* x_waiters: each xcall/N */
 byte freed_sleepers[CPUS];	/* callers asleep on x_freed */
@@ -148,7 +148,7 @@ end:	do
 	:: atomic { irr[me] ->
 		irr[me] = false;
 		if
-		:: notify[me] -> notify[me] = false; server_sleeps[me] = false	/* xc_thread_wake */
+		:: notify[me] -> notify[me] = false; roused[me] = true	/* xc_thread_wake */
 		:: else
 		fi }
 	od
@@ -170,7 +170,7 @@ inline wake_servers(set)
 #ifndef NO_SERVER_WAKE
 	do
 	:: t == CPUS -> t = 0; break
-	:: t < CPUS && HAS(set, t) -> server_sleeps[t] = false; t++
+	:: t < CPUS && HAS(set, t) -> roused[t] = true; t++
 	:: t < CPUS && !HAS(set, t) -> t++
 	od
 #else
@@ -221,7 +221,7 @@ inline retire()
 			freed_sleepers[from] = 0;
 #ifndef NO_WANTS
 			if
-			:: server_wants[from] -> server_sleeps[from] = false
+			:: server_wants[from] -> roused[from] = true
 			:: else
 			fi
 #endif
@@ -249,7 +249,7 @@ proctype server(byte me)
 	bool wanted_before[DEPTH];
 #endif
 
-look:	atomic {	/* xc_thread_serve_until, xc_thread_main; x_inbox_lock is held from here to the sleep */
+look:	atomic {	/* xc_thread_serve_until, xc_thread_main */
 		if
 #ifdef BARRIERS
 		:: depth > 0 && wait_x[depth - 1] == NONE && credit[me] != 0 -> goto resume_slot
@@ -265,17 +265,17 @@ look:	atomic {	/* xc_thread_serve_until, xc_thread_main; x_inbox_lock is held fr
 #ifdef LOST_CALL
 	};
 	atomic {
+		roused[me] = false;	/* forgotten after the look, not before it */
 #endif
-		server_sleeps[me] = true;
 		if
 		:: depth > 0 -> goto nested_sleep
 		:: else -> goto end_idle
 		fi
 	};
-nested_sleep:
-	atomic { !server_sleeps[me] -> goto look };
+nested_sleep:			/* kthread_await */
+	atomic { roused[me] -> roused[me] = false; goto look };
 end_idle:
-	atomic { !server_sleeps[me] -> goto look };
+	atomic { roused[me] -> roused[me] = false; goto look };
 
 take:	atomic {	/* xc_inbox_take_sender: any, which is more than taking turns */
 		from = 0;

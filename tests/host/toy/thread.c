@@ -184,6 +184,26 @@ kthread_sleep_ns(uint64_t ns)
 }
 
 void
+kthread_await(uint64_t until_ns)
+{
+	bool on = machine_intr_disable();
+	lwp_t *self = curlwp;
+
+	if (!self->l_roused)
+		(void)toy_sleep(&self->l_roused, until_ns);
+	self->l_roused = false;
+	machine_intr_restore(on);
+}
+
+void
+kthread_rouse(lwp_t *l)
+{
+	l->l_roused = true;
+	if (l->l_state == TOY_SLEEPING && l->l_for == &l->l_roused)
+		toy_wake(l, false);
+}
+
+void
 kthread_yield(void)
 {
 	curcpu()->ci_yield = true;

@@ -39,7 +39,7 @@ typedef struct lwp {
 	void *l_arg;
 	const void *l_for; /* condition variable that it sleeps for */
 	uint64_t l_wake_ns;
-	bool l_timed_out;
+	bool l_timed_out, l_roused;
 	unsigned l_mutexes; /* adaptive ones, held */
 	uint64_t l_ran;     /* when it last began to run */
 	struct lwp *l_next;
@@ -49,6 +49,9 @@ typedef struct lwp {
 int kthread_create(pri_t, int flags, struct cpu_info *, void (*)(void *), void *arg, lwp_t **,
     const char *fmt, ...) __attribute__((format(printf, 7, 8)));
 void kthread_sleep_ns(uint64_t ns);
+/* Until it is roused, or was since it last returned, or until that time. */
+void kthread_await(uint64_t until_ns);
+void kthread_rouse(lwp_t *);
 /* Every thread; none is freed before it returns. */
 void kthread_foreach(void (*)(lwp_t *, void *arg), void *arg);
 
