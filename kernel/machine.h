@@ -16,7 +16,7 @@ struct trapframe;
 
 /*
  * The parts that must be inline: machine_curcpu(), machine_intr_disable(), machine_intr_restore(),
- * machine_intr_enabled(), machine_pause(), machine_cycles().
+ * machine_intr_enabled(), machine_pause(), machine_cycles(), machine_stack_pointer().
  *  - machine_intr_disable() returns whether interrupts were on; machine_intr_restore() takes that.
  *  - machine_cycles() is the time stamp counter of this CPU: monotonic per CPU, unit of clock.h.
  */

@@ -33,6 +33,7 @@ struct panic_stack {
 
 static _Atomic(struct cpu_info *) panic_owner;
 static _Atomic unsigned panic_stopped;
+static _Atomic(void (*)(void)) panic_note;
 
 void
 panic_stop_at(const struct trapframe *frame)
@@ -81,6 +82,13 @@ panic_stop_others(void)
 	    asked - atomic_load_explicit(&panic_stopped, memory_order_acquire), asked);
 }
 
+void
+panic_establish(void (*note)(void))
+{
+	/* Release: pairs with the acquire in panic_common(). */
+	atomic_store_explicit(&panic_note, note, memory_order_release);
+}
+
 /* `exact`: the first is where the code was interrupted, and no return address. */
 static void
 panic_print_stack(const uintptr_t *pcs, unsigned n, bool exact)
@@ -124,6 +132,7 @@ static _Noreturn void __attribute__((format(printf, 3, 0)))
 panic_common(struct trapframe *frame, const struct cpu_info *other, const char *fmt, va_list ap)
 {
 	struct cpu_info *expected = NULL;
+	void (*note)(void);
 	char message[512];
 
 	machine_intr_disable();
@@ -143,6 +152,10 @@ panic_common(struct trapframe *frame, const struct cpu_info *other, const char *
 	printf("\npanic: %s\n", message);
 	printf("on CPU %u (APIC id %u), thread %s\n", curcpu()->ci_index, curcpu()->ci_apicid,
 	    curlwp != NULL ? curlwp->l_name : "(none yet)");
+	/* Acquire: pairs with panic_establish(). */
+	note = atomic_load_explicit(&panic_note, memory_order_acquire);
+	if (note != NULL)
+		note();
 	if (frame != NULL)
 		machine_print_frame(frame);
 	panic_backtrace(frame);

@@ -16,6 +16,9 @@ _Noreturn void panic_frame(struct trapframe *frame, const char *fmt, ...)
 /* The same, and where another CPU was stopped, which has to do with it. */
 _Noreturn void panic_cpu(const struct cpu_info *other, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+/* Sets what is called in a panic, once the other CPUs stand still, to say what the panicking CPU
+ * was about: printf(), no lock.  One, in bring-up. */
+void panic_establish(void (*note)(void));
 /* Parks this CPU when another panics: the NMI handler asks it first of all. */
 void panic_stop_at(const struct trapframe *);
 /* The same for who looks for itself, as no NMI would reach it. */

@@ -40,6 +40,7 @@
 #include "xcall/xc_internal.h"
 #include "xcall/xc_intr.h"
 #include "xcall/xc_ipi.h"
+#include "xcall/xc_look.h"
 #include "xcall/xc_post.h"
 #include "xcall/xc_probe.h"
 #include "xcall/xc_stall.h"
@@ -93,6 +94,7 @@ xc_init_cpu(struct cpu_info *ci)
 		xc_ipi_init();
 		xc_intr_init();
 		xc_stall_init();
+		xc_look_init();
 		xc_rendezvous_init();
 		xc_stop_init();
 	}

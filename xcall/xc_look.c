@@ -391,3 +391,45 @@ xc_text_add_standing(
 		break;
 	}
 }
+
+/* --- in a panic ------------------------------------------------------------------------------- */
+
+static void
+xc_look_print_run(const struct xc_run *run, enum xc_level level)
+{
+	struct xc_ref ref = {
+		.f_ticket = atomic_load_explicit(&run->r_ticket, memory_order_relaxed),
+		.f_call = atomic_load_explicit(&run->r_call, memory_order_relaxed),
+	};
+	char name[KSYMS_TEXT_BYTES];
+	struct xc_text text;
+
+	xc_text_clear(&text);
+	xc_text_add(&text, "in ");
+	if (ref.f_ticket != 0 || ref.f_call != NULL)
+		xc_text_add_ref(&text, &ref);
+	else
+		xc_text_add(&text, "ipi(9)");
+	xc_text_add(&text, ": %s (%s) ",
+	    ksyms_format((uintptr_t)atomic_load_explicit(&run->r_func, memory_order_relaxed), name),
+	    xc_text_level(level));
+	xc_text_add_since(&text, atomic_load_explicit(&run->r_since, memory_order_relaxed));
+	printf("%s\n", text.x_text);
+}
+
+/* Innermost first: what has struck is on top.  A low call may be one of another thread's time. */
+static void
+xc_look_note(void)
+{
+	const struct xc_cpu *xc = xc_cpu_lookup(curcpu()->ci_index);
+
+	for (unsigned level = XC_LEVELS; xc != NULL && level-- > 0;)
+		for (unsigned i = xc_run_depth(&xc->x_stack[level]); i-- > 0;)
+			xc_look_print_run(&xc->x_stack[level].k_run[i], (enum xc_level)level);
+}
+
+void
+xc_look_init(void)
+{
+	panic_establish(xc_look_note);
+}

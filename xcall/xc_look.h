@@ -73,4 +73,7 @@ void xc_text_add_standing(struct xc_text *, const struct xc_cpu *, const struct 
 void xc_text_add_top(struct xc_text *, const struct xc_cpu *, const struct xc_standing *);
 const char *xc_text_level(enum xc_level);
 
+/* From now on a panic names the calls that its CPU was in. */
+void xc_look_init(void);
+
 #endif

@@ -19,9 +19,9 @@
  *  9. nmi_establish(), xcp_send_nmi().
  * 10. softint_establish(), _schedule(); SOFTINT_MPSAFE, SOFTINT_ and IPL_SOFT: four levels each.
  * 11. clock_ns(), machine_cycles(), clock_cycles_to_ns(). 12. kmem_boot_alloc().
- * 13. panic(), panic_stop_here(), KASSERT(), KASSERTMSG(); evcnt_attach_dynamic(), _sum(),
- *     _increment(); printf(), snprintf(), vsnprintf(); EBUSY and its like; machine_backtrace(),
- *     _hypervisor(); ksyms_format(), spinlock_wanted(), lockdebug_held_by_cpu(), _by_lwp().
+ * 13. panic(), _establish(), _stop_here(), KASSERT(), KASSERTMSG(); evcnt_attach_dynamic(), _sum(),
+ *     _increment(); printf() and such; EBUSY and such; machine_backtrace(), _hypervisor(),
+ *     _stack_pointer(); ksyms_format(), spinlock_wanted(), lockdebug_held_by_cpu(), _by_lwp().
  */
 #ifndef XCALL_XC_PORT_H
 #define XCALL_XC_PORT_H
@@ -90,11 +90,11 @@ xcp_send_call(struct cpu_info *ci)
 	machine_send_call(ci);
 }
 
-/* One that cannot be sent is not lost: a stall's report sends it again. */
-static inline void
+/* One that cannot be sent (false) is not lost: a stall's report sends it again. */
+static inline bool
 xcp_send_nmi(struct cpu_info *ci)
 {
-	(void)!machine_send_nmi(ci);
+	return machine_send_nmi(ci);
 }
 
 #endif

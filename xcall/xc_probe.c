@@ -17,6 +17,7 @@
  *	ASKED		WRITING		the CPU, in its NMI: the record is the CPU's
  *	WRITING		ANSWERED	the CPU, release: the record is the asker's
  *	ASKED		LATE		asker: it gives up
+ *	ASKED		IDLE		asker: its NMI could not be sent
  *	LATE		IDLE		the CPU, in an NMI that came too late: nothing is written
  *	ANSWERED	IDLE		asker, when it has read; or finds one that it had given up
  *
@@ -94,15 +95,19 @@ xc_probe_init_cpu(struct xc_cpu *xc)
 }
 
 bool
-xc_probe_ask(struct xc_cpu *target)
+xc_probe_ask(struct xc_cpu *target, bool *stuck)
 {
 	struct xc_probe *probe = target->x_probe;
 
+	*stuck = false;
 	(void)xc_probe_step(probe, XC_PROBE_ANSWERED, XC_PROBE_IDLE);
 	if (!xc_probe_step(probe, XC_PROBE_IDLE, XC_PROBE_ASKED) &&
 	    !xc_probe_step(probe, XC_PROBE_LATE, XC_PROBE_ASKED))
 		return false;
-	xcp_send_nmi(target->x_ci);
+	*stuck = !xcp_send_nmi(target->x_ci);
+	/* Another one's NMI may have been taken for it. */
+	if (*stuck && xc_probe_step(probe, XC_PROBE_ASKED, XC_PROBE_IDLE))
+		return false;
 	return true;
 }
 

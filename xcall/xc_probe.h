@@ -12,8 +12,9 @@ struct xc_cpu;
 /* Establishes the NMI handler; once. */
 void xc_probe_init(void);
 void xc_probe_init_cpu(struct xc_cpu *);
-/* Asks; false when the CPU is still in the middle of an answer.  Any context but NMI. */
-bool xc_probe_ask(struct xc_cpu *);
+/* Asks; false when the CPU is still in the middle of an answer, or (*stuck) no NMI could be sent.
+ * Any context but NMI. */
+bool xc_probe_ask(struct xc_cpu *, bool *stuck);
 /* Whether the answer is there.  Acquire: pairs with the target's. */
 bool xc_probe_answered(const struct xc_cpu *);
 /* Prints the answer: lines that begin with "xcall:". */

@@ -30,44 +30,52 @@ xc_run_init(struct xc_stack *stack, enum xc_level level)
 
 /* Apart from its callers, whose stack frames nest. */
 _Noreturn void __attribute__((noinline))
-xc_run_blame(uintptr_t func, const struct xcp_context *before)
+xc_run_blame(uintptr_t func, const struct xcp_context *before, bool elsewhere)
 {
 	const struct xcp_context after = xcp_context();
 	char name[KSYMS_TEXT_BYTES];
 
 	panic("xcall: %s did not leave its context as it found it: preemption off %u (was %u), "
-	      "interrupts %s (were %s), spinlocks %u (were %u), mutexes %u (were %u)",
+	      "interrupts %s (were %s), spinlocks %u (were %u), mutexes %u (were %u), %s stack",
 	    ksyms_format(func, name), after.nopreempt, before->nopreempt,
 	    after.intr_on ? "on" : "off", before->intr_on ? "on" : "off", after.spinlocks,
-	    before->spinlocks, after.mutexes, before->mutexes);
+	    before->spinlocks, after.mutexes, before->mutexes, elsewhere ? "another" : "same");
 }
 
 static void
-xc_run_check(uintptr_t func, const struct xcp_context *before)
+xc_run_check(uintptr_t func, const struct xcp_context *before, bool elsewhere)
 {
 	struct xcp_context after = xcp_context();
 
 	if (after.nopreempt != before->nopreempt || after.spinlocks != before->spinlocks ||
-	    after.mutexes != before->mutexes || after.intr_on != before->intr_on)
-		xc_run_blame(func, before);
+	    after.mutexes != before->mutexes || after.intr_on != before->intr_on || elsewhere)
+		xc_run_blame(func, before, elsewhere);
 }
 
 void
 xc_run_function(xcfunc_t func, void *arg1, void *arg2)
 {
 	struct xcp_context before = xcp_context();
+	uintptr_t stack = machine_stack_pointer();
 
 	(*func)(arg1, arg2);
-	xc_run_check((uintptr_t)func, &before);
+	xc_run_check((uintptr_t)func, &before, machine_stack_pointer() != stack);
+}
+
+static inline __attribute__((always_inline)) void
+xc_run_handler_here(void (*func)(void *), void *arg)
+{
+	struct xcp_context before = xcp_context();
+	uintptr_t stack = machine_stack_pointer();
+
+	(*func)(arg);
+	xc_run_check((uintptr_t)func, &before, machine_stack_pointer() != stack);
 }
 
 void
 xc_run_handler(void (*func)(void *), void *arg)
 {
-	struct xcp_context before = xcp_context();
-
-	(*func)(arg);
-	xc_run_check((uintptr_t)func, &before);
+	xc_run_handler_here(func, arg);
 }
 
 /* Of a descriptor: the record says so until the end. */
@@ -120,7 +128,7 @@ xc_run_hard(struct xc_cpu *xc, void (*func)(void *), void *arg)
 	KASSERT(atomic_load_explicit(&stack->k_depth, memory_order_relaxed) < XC_DEPTH_MAX);
 	/* The record says which function it is; nobody calls it from there. */
 	depth = xc_run_begin(stack, 0, (xcfunc_t)(uintptr_t)func, machine_cycles());
-	xc_run_handler(func, arg);
+	xc_run_handler_here(func, arg);
 	xc_run_end(stack, depth);
 }
 

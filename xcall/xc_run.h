@@ -25,8 +25,7 @@ struct xc_ref {
 	struct xc_call *f_call;
 };
 
-/* A function on the stack of this CPU. */
-struct xc_run {
+struct xc_run {                                /* a function on the stack of this CPU */
 	_Atomic uint64_t r_ticket;             /* a, h: 0 for a descriptor */
 	_Atomic(struct xc_call *) r_call;      /* a, h: NULL for a ticket */
 	_Atomic(xcfunc_t) r_func;              /* a, h */
@@ -36,8 +35,7 @@ struct xc_run {
 	_Atomic(struct xc_call *) r_wait_call; /* a, h: the same, a descriptor */
 };
 
-/* Those of one level. */
-struct xc_stack {
+struct xc_stack {                 /* those of one level */
 	_Atomic unsigned k_depth; /* a, h */
 	struct xc_run *k_run;     /* c: XC_DEPTH_MAX, or one */
 };
@@ -66,7 +64,7 @@ xc_run_end(struct xc_stack *stack, unsigned depth)
 	atomic_store_explicit(&stack->k_depth, depth, memory_order_release);
 }
 
-_Noreturn void xc_run_blame(uintptr_t func, const struct xcp_context *before);
+_Noreturn void xc_run_blame(uintptr_t func, const struct xcp_context *before, bool elsewhere);
 
 /* Calls a function of the hard level.  Adaptive mutexes refuse it by themselves. */
 static inline void
@@ -74,12 +72,14 @@ xc_run_hard_function(xcfunc_t func, void *arg1, void *arg2)
 {
 	const struct cpu_info *ci = curcpu();
 	unsigned nopreempt = ci->ci_nopreempt, spinlocks = ci->ci_spin_depth;
+	uintptr_t stack = machine_stack_pointer();
 
 	(*func)(arg1, arg2);
 	if (ci->ci_nopreempt != nopreempt || ci->ci_spin_depth != spinlocks ||
-	    machine_intr_enabled())
+	    machine_intr_enabled() || machine_stack_pointer() != stack)
 		xc_run_blame((uintptr_t)func,
-		    &(struct xcp_context){ .nopreempt = nopreempt, .spinlocks = spinlocks });
+		    &(struct xcp_context){ .nopreempt = nopreempt, .spinlocks = spinlocks },
+		    machine_stack_pointer() != stack);
 }
 
 /* Calls it, and panics when it does not leave its context as it found it. */

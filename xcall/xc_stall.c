@@ -20,8 +20,9 @@
  * is taken for them.  What a report collects is static, since stacks are small, and belongs to
  * whoever has set xc_stall_busy.  That is a flag to try, not a lock to wait for: a waiter that
  * finds it taken goes on waiting for its call and tries again soon.  So reports do not interleave,
- * and one that is made in an interrupt never waits for the one that it interrupted.  The owner
- * keeps its CPU meanwhile, and between its looks it serves its own hard calls if its wait does.
+ * and one that is made in an interrupt never waits for the one that it interrupted.  It announces
+ * its call all the same: the report that it interrupted ends only after it.  The owner keeps its
+ * CPU meanwhile, and between its looks it serves its own hard calls if its wait does.
  *
  * Several waiters for one call would all say the same: what was reported less than half of warn_ns
  * ago is left out.
@@ -76,7 +77,7 @@ struct xc_suspect {
 	struct xc_cpu *s_cpu;
 	struct xc_standing s_standing;
 	uint64_t s_interrupts; /* before the pause */
-	bool s_asked;
+	bool s_asked, s_stuck; /* s_stuck: no NMI could be sent */
 };
 
 /* What a report is about. */
@@ -171,7 +172,6 @@ xc_stall_resend(const struct xc_view *view, struct xc_cpu *target)
 		xc_inbox_add_sender(
 		    &target->x_inbox[event->e_level], event->e_sender->x_ci->ci_index);
 	xc_intr_resend(target, event->e_level);
-	xc_stall_report.resent++;
 	xc_stats_stall(xc_self(), true);
 }
 
@@ -198,7 +198,7 @@ xc_stall_collect(const struct xc_case *case_)
 	struct cpu_info *ci;
 	struct xc_cpu *xc;
 
-	xc_stall_report.missing = xc_stall_report.nsuspects = xc_stall_report.resent = 0;
+	xc_stall_report.missing = xc_stall_report.nsuspects = 0;
 	for (unsigned i = 0; i < XC_STANDS; i++)
 		xc_stall_report.by_stand[i] = 0;
 	if (case_->c_call == NULL) {
@@ -214,20 +214,38 @@ xc_stall_collect(const struct xc_case *case_)
 	}
 }
 
-/* Announces the call again to all that never took it. */
+/* Whatever that CPU was told of: there is no call to look at. */
 static void
-xc_stall_announce(const struct xc_view *call)
+xc_stall_announce_cpu(struct xc_cpu *target)
+{
+	xc_intr_resend(target, XC_NOTIFY_IPI);
+	if (atomic_load_explicit(&target->x_nmi, memory_order_relaxed) != 0)
+		xc_intr_resend(target, XC_LEVEL_NMI);
+	xc_stats_stall(xc_self(), true);
+}
+
+/* Announces the call again to all that never took it; how many these were.  Any waiter. */
+static unsigned
+xc_stall_announce(const struct xc_case *case_)
 {
 	struct xc_standing standing;
 	struct cpu_info *ci;
+	unsigned n = 0;
 
-	if (call == NULL || !atomic_load_explicit(&xc_stall_set.resend, memory_order_relaxed))
-		return;
-	CPU_INFO_FOREACH(ci) {
-		xc_look_target(call, ci->ci_index, &standing);
-		if (standing.t_stand == XC_STAND_UNTAKEN)
-			xc_stall_resend(call, xc_cpu_lookup(ci->ci_index));
+	if (!atomic_load_explicit(&xc_stall_set.resend, memory_order_relaxed))
+		return 0;
+	if (case_->c_call == NULL) {
+		xc_stall_announce_cpu(case_->c_cpu);
+		return 1;
 	}
+	CPU_INFO_FOREACH(ci) {
+		xc_look_target(case_->c_call, ci->ci_index, &standing);
+		if (standing.t_stand == XC_STAND_UNTAKEN) {
+			xc_stall_resend(case_->c_call, xc_cpu_lookup(ci->ci_index));
+			n++;
+		}
+	}
+	return n;
 }
 
 /* Asks the suspects, once a wait.  This CPU knows where it is, and a parked one hears nothing. */
@@ -242,7 +260,8 @@ xc_stall_ask(struct xc_stall *stall)
 	for (unsigned i = 0; i < xc_stall_report.nsuspects; i++) {
 		suspect = &xc_stall_report.suspect[i];
 		suspect->s_asked = suspect->s_cpu->x_ci != curcpu() &&
-		    cpu_online(suspect->s_cpu->x_ci) && xc_probe_ask(suspect->s_cpu);
+		    cpu_online(suspect->s_cpu->x_ci) &&
+		    xc_probe_ask(suspect->s_cpu, &suspect->s_stuck);
 	}
 }
 
@@ -256,6 +275,14 @@ xc_stall_answered(void)
 	return true;
 }
 
+/* Announced again, and over: nothing is left to look at. */
+static bool
+xc_stall_rescued(const struct xc_case *case_)
+{
+	return xc_stall_report.resent != 0 && case_->c_call != NULL &&
+	    xc_event_result(&case_->c_call->v_event) != EBUSY;
+}
+
 /* Until the interrupts of some ticks would have been counted, and the NMIs answered; how long that
  * was. */
 static uint64_t
@@ -263,8 +290,8 @@ xc_stall_pause(const struct xc_case *case_)
 {
 	uint64_t begin = clock_ns(), passed = 0;
 
-	while (
-	    passed < XC_STALL_SAMPLE_NS || (passed < XC_STALL_ANSWER_NS && !xc_stall_answered())) {
+	while ((passed < XC_STALL_SAMPLE_NS && !xc_stall_rescued(case_)) ||
+	    (passed < XC_STALL_ANSWER_NS && !xc_stall_answered())) {
 		if (case_->c_poll)
 			xc_intr_poll();
 		xcp_pause();
@@ -316,6 +343,45 @@ xc_stall_print_held(const struct xc_cpu *xc)
 		printf("xcall:   %s holds %s\n", thread->l_name, lock);
 }
 
+/* What that looks like of a call that was never taken. */
+static const char *
+xc_stall_untaken(const struct xc_suspect *suspect, enum xc_level level, bool rescued)
+{
+	uint64_t interrupts = xc_look_interrupts(suspect->s_cpu->x_ci) - suspect->s_interrupts;
+	bool due = suspect->s_standing.t_due;
+
+	if (suspect->s_stuck)
+		return "this CPU's local APIC sends nothing";
+	if (interrupts == 0 && suspect->s_asked && !xc_probe_answered(suspect->s_cpu))
+		return "dead, or stays in an NMI";
+	if (level == XC_LEVEL_NMI)
+		return due ? "the NMI was lost" : "the notification was lost";
+	if (interrupts == 0 && !rescued)
+		return suspect->s_asked ? "interrupts off" : "interrupts off, or dead";
+	if (due)
+		return "the interrupt was lost, or came late";
+	return level == XC_LEVEL_HARD || rescued ? "the notification was lost"
+						 : "what serves its level does not run";
+}
+
+static void
+xc_stall_print_likely(const struct xc_suspect *suspect, const struct xc_case *case_)
+{
+	static const char *const likely[XC_STANDS] = {
+		[XC_STAND_QUEUED] = "the function before it does not return",
+		[XC_STAND_RUNNING] = "its function does not return",
+		[XC_STAND_UNSEEN] = "its end was not counted",
+	};
+	enum xc_stand stand = suspect->s_standing.t_stand;
+	const char *what = likely[stand];
+
+	if (stand == XC_STAND_UNTAKEN)
+		what = xc_stall_untaken(
+		    suspect, case_->c_call->v_event.e_level, xc_stall_rescued(case_));
+	if (what != NULL)
+		printf("xcall:   CPU %u, likely: %s\n", suspect->s_cpu->x_ci->ci_index, what);
+}
+
 /* What is known of a CPU without its help. */
 static void
 xc_stall_print_cpu(const struct xc_suspect *suspect, const struct xc_view *call, uint64_t passed)
@@ -351,6 +417,9 @@ xc_stall_print_cpu(const struct xc_suspect *suspect, const struct xc_view *call,
 static void
 xc_stall_print_answer(const struct xc_suspect *suspect, uint64_t passed)
 {
+	if (suspect->s_stuck)
+		printf("xcall:   CPU %u cannot be asked: no NMI could be sent\n",
+		    suspect->s_cpu->x_ci->ci_index);
 	if (!suspect->s_asked)
 		return;
 	if (xc_probe_answered(suspect->s_cpu))
@@ -395,7 +464,7 @@ xc_stall_print(struct xc_stall *stall, const struct xc_case *case_, uint64_t now
 	xc_text_clear(&xc_stall_report.text);
 	xc_stall_collect(case_);
 	xc_stall_ask(stall);
-	xc_stall_announce(case_->c_call);
+	xc_stall_report.resent = xc_stall_announce(case_);
 	passed = xc_stall_pause(case_);
 	for (unsigned i = 0; i < xc_stall_report.nsuspects; i++) {
 		suspect = &xc_stall_report.suspect[i];
@@ -404,6 +473,7 @@ xc_stall_print(struct xc_stall *stall, const struct xc_case *case_, uint64_t now
 			xc_look_target(
 			    case_->c_call, suspect->s_cpu->x_ci->ci_index, &suspect->s_standing);
 		xc_stall_print_cpu(suspect, case_->c_call, passed);
+		xc_stall_print_likely(suspect, case_);
 		xc_stall_print_answer(suspect, passed);
 	}
 	xc_stall_print_rest(case_);
@@ -471,6 +541,8 @@ xc_stall_act(struct xc_stall *stall, const struct xc_case *case_, uint64_t now)
 	} else if (panics && now - stall->l_since_ns - panic_ns > XC_STALL_PATIENCE_NS) {
 		xc_stall_panic(stall, case_, now);
 	} else {
+		/* Who reports may be below on this very stack. */
+		(void)xc_stall_announce(case_);
 		stall->l_next_ns = now + XC_STALL_RETRY_NS;
 	}
 	if (!cpu_intr_p())

@@ -41,6 +41,7 @@ struct cpu_md {
 	struct cpu_control control;
 	uint32_t acpi_uid;
 	_Atomic uint64_t nmis;     /* taken on this CPU that nobody claimed */
+	uint64_t nmis_said;        /* as many as the console was told of; the CPU itself */
 	bool mtrrs_copied;         /* they differed from the boot CPU's */
 	unsigned stale_interrupts; /* drained from the LAPIC when it was set up */
 };

@@ -47,6 +47,16 @@ machine_intr_restore(bool were_on)
 		__asm__ volatile("sti" : : : "memory");
 }
 
+/* Where the stack pointer stands: two readings of one function are the same. */
+static inline __attribute__((always_inline)) uintptr_t
+machine_stack_pointer(void)
+{
+	uintptr_t sp;
+
+	__asm__ volatile("movq %%rsp, %0" : "=r"(sp) : : "memory");
+	return sp;
+}
+
 static inline void
 machine_pause(void)
 {

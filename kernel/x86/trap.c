@@ -115,8 +115,7 @@ trap_fixed_up(struct trapframe *frame)
 
 /* An NMI that is not ours (a panic's stop request, one that a handler knows) is counted and
  * survived: boards send them for reasons of their own, and a debugger may. */
-static void
-trap_nmi(struct trapframe *frame)
+static void __attribute__((noinline)) trap_nmi(struct trapframe *frame)
 {
 	struct cpu_info *ci = curcpu();
 
@@ -140,26 +139,61 @@ trap_fault_reason(const struct trapframe *frame, uint64_t address)
 	return "protection violation by";
 }
 
-static _Noreturn void
-trap_fatal(struct trapframe *frame)
+/*
+ * A push into the guard page faults, and so does the push of that fault's frame: a double fault
+ * whose address lies beside the stack pointer.  The boot CPU's first stacks have no guard page:
+ * they are there before paging_init().
+ */
+static bool
+trap_overflow(const struct trapframe *frame, uint64_t address)
+{
+	return frame->vector == TRAP_DOUBLE_FAULT &&
+	    address - (frame->rsp - PAGE_BYTES) < 2 * PAGE_BYTES;
+}
+
+/* They may be the only word of broken hardware.  An NMI cannot print; the next tick does, each time
+ * that they have doubled. */
+static void __attribute__((noinline)) trap_say_nmis(void)
+{
+	struct cpu_info *ci = curcpu();
+	/* Relaxed: this CPU counted them. */
+	uint64_t nmis = atomic_load_explicit(&ci->ci_md->nmis, memory_order_relaxed);
+
+	if (nmis == 0 || nmis < 2 * ci->ci_md->nmis_said)
+		return;
+	ci->ci_md->nmis_said = nmis;
+	printf("nmi: CPU %u has taken %lu that nobody claimed\n", ci->ci_index, nmis);
+}
+
+void
+trap_print_nmis(void)
+{
+	struct cpu_info *ci;
+	uint64_t sum = 0;
+
+	CPU_INFO_FOREACH(ci)
+		sum += atomic_load_explicit(&ci->ci_md->nmis, memory_order_relaxed);
+	if (sum != 0)
+		printf("nmi: %lu in all that nobody claimed\n", sum);
+}
+
+static _Noreturn void __attribute__((noinline)) trap_fatal(struct trapframe *frame)
 {
 	const struct lwp *l = curlwp;
 	const char *name = trap_names[frame->vector];
 	uint64_t address = trap_fault_address();
-	uintptr_t stack;
+	bool in_nmi = cpu_nmi_p();
 
 	if (name == NULL)
 		name = "reserved exception";
 	if (frame->vector == TRAP_DOUBLE_FAULT || frame->vector == TRAP_MACHINE_CHECK)
 		curcpu()->ci_nmi_depth++; /* on a stack of its own, whatever was interrupted */
-	if (l != NULL && l->l_stack != NULL) {
-		stack = (uintptr_t)l->l_stack;
-		/* A push into the guard page faults, and so does the push of that fault's frame. */
-		if (frame->vector == TRAP_DOUBLE_FAULT &&
-		    address - (stack - PAGE_BYTES) < PAGE_BYTES)
+	if (trap_overflow(frame, address)) {
+		if (in_nmi)
 			panic_frame(frame,
-			    "stack overflow of thread %s: its guard page was hit at %#lx",
-			    l->l_name, address);
+			    "stack overflow in an NMI: its guard page was hit at %#lx", address);
+		panic_frame(frame, "stack overflow of thread %s: its guard page was hit at %#lx",
+		    l != NULL ? l->l_name : "(none)", address);
 	}
 	if (frame->vector == TRAP_PAGE_FAULT)
 		panic_frame(frame, "page fault: %s %s at %#lx, from %#lx",
@@ -175,6 +209,8 @@ bool
 trap_entry(struct trapframe *frame)
 {
 	if (frame->vector >= TRAP_COUNT) {
+		if (frame->vector == INTR_VECTOR_TIMER)
+			trap_say_nmis();
 		intr_dispatch((unsigned)frame->vector, frame);
 		return false;
 	}

@@ -37,6 +37,9 @@ void trap_load_idt(void);
  * NMI. */
 bool trap_entry(struct trapframe *frame);
 
+/* How many NMIs nobody has claimed, on all CPUs together; nothing when there was none. */
+void trap_print_nmis(void);
+
 /* Accesses that may fault: false instead of an exception (trap.asm).  Any context. */
 bool trap_rdmsr(uint32_t msr, uint64_t *value);
 bool trap_wrmsr(uint32_t msr, uint64_t value);

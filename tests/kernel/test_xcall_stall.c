@@ -47,6 +47,7 @@ TEST_CASE(xcall_stall, a_cpu_with_interrupts_off_never_took_it)
 	T_ASSERT(overhear_has(" ago, finished by 0 of 1"));
 	T_ASSERT(stalled_said_cpu(target, ": never taken, notified"));
 	T_ASSERT(stalled_said_cpu(target, " took 0 interrupts in "));
+	T_ASSERT(stalled_said_cpu(target, ", likely: interrupts off"));
 	T_ASSERT(stalled_said_cpu(target, " answers an NMI, in thread crew/"));
 	T_ASSERT(overhear_has("  masked_spin+0x"));
 	T_ASSERT(overhear_has("announced again to 1"));
@@ -73,6 +74,7 @@ TEST_CASE(xcall_stall, a_long_function_is_running)
 	T_ASSERT_EQ(result, ETIMEDOUT);
 	T_ASSERT(overhear_has(": stalled_pass+0, low, posted "));
 	T_ASSERT(stalled_said_cpu(target, ": running this since "));
+	T_ASSERT(stalled_said_cpu(target, ", likely: its function does not return"));
 	/* What was begun is not announced. */
 	T_ASSERT_EQ(stalled_resent, 0);
 	T_ASSERT(!overhear_has("announced again"));
@@ -99,6 +101,7 @@ TEST_CASE(xcall_stall, a_call_is_queued_behind_another)
 	gate_destroy(&gate);
 	T_ASSERT_EQ(result, ETIMEDOUT);
 	T_ASSERT(stalled_said_cpu(target, ": queued behind stalled_pass+0 (low) since "));
+	T_ASSERT(stalled_said_cpu(target, ", likely: the function before it does not return"));
 	T_ASSERT_EQ(stalled_resent, 0);
 }
 
@@ -261,6 +264,7 @@ TEST_CASE(xcall_stall, a_cpu_in_an_nmi_is_silent)
 	T_ASSERT(overhear_has(": stalled_spin_in_nmi+0, NMI, posted "));
 	T_ASSERT(stalled_said_cpu(target, ": running this since "));
 	T_ASSERT(stalled_said_cpu(target, " is silent: no answer to an NMI in "));
+	T_ASSERT(stalled_said_cpu(target, ", likely: its function does not return"));
 
 	masked_begin(&masked, target);
 	stalled_begin(STALLED_WARN_NS, true);

@@ -50,6 +50,7 @@ stall_lose_mark(struct cpu_info *target, unsigned flags)
 	T_ASSERT_EQ(result[0], ETIMEDOUT);
 	T_ASSERT_EQ(result[1], 0);
 	T_ASSERT(stalled_said_cpu(target, ": never taken, not notified"));
+	T_ASSERT(stalled_said_cpu(target, ", likely: the notification was lost"));
 	T_ASSERT_EQ(overhear_count("announced again to 1"), 1);
 	T_ASSERT_EQ(stalled_resent, 1);
 	T_ASSERT_EQ(atomic_load_explicit(&stalled_ran, memory_order_acquire), 1);
@@ -74,6 +75,9 @@ stall_lose_interrupt(struct cpu_info *target, unsigned flags)
 	T_ASSERT_EQ(result[0], ETIMEDOUT);
 	T_ASSERT_EQ(result[1], 0);
 	T_ASSERT(stalled_said_cpu(target, ": never taken, notified"));
+	T_ASSERT(stalled_said_cpu(target,
+	    flags == XC_NMI ? ", likely: the NMI was lost"
+			    : ", likely: the interrupt was lost, or came late"));
 	T_ASSERT_EQ(stalled_resent, 1);
 	T_ASSERT_EQ(atomic_load_explicit(&stalled_ran, memory_order_acquire), 1);
 }
@@ -305,6 +309,60 @@ TEST_CASE(xcall_stall_waits, who_reports_goes_on_serving)
 	T_ASSERT_EQ(result, ETIMEDOUT);
 	T_ASSERT(stall_ran_during >= 2);
 	T_ASSERT(stalled_said_cpu(target, ": queued behind stalled_spin_in_nmi+0 (NMI) since "));
+}
+
+/* --- a report below --------------------------------------------------------------------------- */
+
+static _Atomic int stall_above; /* how its wait ended; -1 before */
+
+/* On top of a report: waits for a call whose NMI was lost. */
+static void
+stall_wait_above(void *arg1 __attribute__((unused)), void *arg2 __attribute__((unused)))
+{
+	struct cpu_info *ci = cpu_lookup(1);
+	uint64_t where;
+
+	atomic_store_explicit(&xc_cpu_lookup(ci->ci_index)->x_nmi, 1, memory_order_relaxed);
+	where = xc_unicast(XC_NMI, stalled_count_up, NULL, NULL, ci);
+	atomic_store_explicit(
+	    &stall_above, xc_timedwait(where, 60000000000ull), memory_order_release);
+}
+
+/* Once, while the line is printed: it runs as soon as interrupts are on again. */
+static void
+stall_post_above(const char *line)
+{
+	int before = -2;
+
+	if (strncmp(line, "xcall: CPU 0", 12) == 0 &&
+	    atomic_compare_exchange_strong_explicit(
+		&stall_above, &before, -1, memory_order_relaxed, memory_order_relaxed))
+		(void)xc_unicast(XC_HARD, stall_wait_above, NULL, NULL, curcpu());
+}
+
+/* The report below can only go on when the wait above it ends. */
+TEST_CASE(xcall_stall_waits, a_wait_on_top_of_a_report_is_announced)
+{
+	struct cpu_info *target = stalled_target(3);
+	struct gate gate;
+	uint64_t where;
+	int result;
+
+	if (target == NULL)
+		return;
+	gate_init(&gate);
+	atomic_store_explicit(&stall_above, -2, memory_order_relaxed);
+	stalled_begin(STALLED_WARN_NS, true);
+	overhear_hook(stall_post_above);
+	where = xc_unicast(0, stalled_pass, &gate, NULL, target);
+	result = xc_timedwait(where, STALLED_WAIT_NS);
+	overhear_hook(NULL);
+	stalled_end();
+	gate_open(&gate);
+	T_ASSERT_EQ(xc_wait(where), 0);
+	gate_destroy(&gate);
+	T_ASSERT_EQ(result, ETIMEDOUT);
+	T_ASSERT_EQ(atomic_load_explicit(&stall_above, memory_order_acquire), 0);
 }
 
 /* --- no room ---------------------------------------------------------------------------------- */

@@ -73,6 +73,12 @@ panic_stop_at(const struct trapframe *frame)
 }
 
 void
+panic_establish(void (*note)(void))
+{
+	(void)note;
+}
+
+void
 panic_stop_here(void)
 {
 }

@@ -9,7 +9,7 @@ VCPU_DIR = $(BUILD)/host/vcpu
 VCPU_KERNEL_SOURCES = $(filter-out %_command.c kernel/ubsan.c kernel/cmdline.c,$(wildcard kernel/*.c kernel/clients/*.c xcall/*.c))
 VCPU_XCALL_SOURCES = $(filter xcall/%,$(VCPU_KERNEL_SOURCES))
 # All tests but those of the machine.
-VCPU_TEST_SOURCES := $(filter-out %/misuse_trap.c %/misuse_ubsan.c,$(shell grep -L '"kernel/x86/' tests/kernel/*.c))
+VCPU_TEST_SOURCES := $(filter-out %/misuse_trap.c %/misuse_ubsan.c %/misuse_fault.c %/fault_storm.c,$(shell grep -L '"kernel/x86/' tests/kernel/*.c))
 # The machine of the host: for these too, printf() is the kernel's.
 VCPU_MACHINE_SOURCES = $(patsubst %,$(VCPU)/%.c,machine timer thread cpu memory race)
 VCPU_HOST_SOURCES = $(patsubst %,$(VCPU)/%.c,main threads)

@@ -59,6 +59,7 @@ void machine_send_ipi(struct cpu_info *, unsigned vector);
 void machine_send_call(struct cpu_info *);
 bool machine_send_nmi(struct cpu_info *);
 uint64_t machine_cycles(void);
+#define machine_stack_pointer() ((uintptr_t)__builtin_frame_address(0))
 bool machine_hypervisor(void);
 /* Return addresses, innermost first; how many. */
 unsigned machine_backtrace(const struct trapframe *, uintptr_t *pc, unsigned n);

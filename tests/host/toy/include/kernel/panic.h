@@ -5,6 +5,8 @@
 #define TESTS_HOST_TOY_INCLUDE_KERNEL_PANIC_H
 
 _Noreturn void panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* What is called in a panic, to say what its CPU was about. */
+void panic_establish(void (*note)(void));
 /* Where a CPU spins for long: stops there for good once another one panics. */
 void panic_stop_here(void);
 
