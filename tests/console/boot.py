@@ -54,6 +54,7 @@ def parser() -> Parser:
     p.add_argument("--iso", default=os.path.join(ROOT, "build", "xcall.iso"))
     p.add_argument("--timeout", type=float, metavar="S", help="0: none; default: grows with the CPUs")
     p.add_argument("--log", metavar="FILE", help="copy the console to FILE")
+    p.add_argument("--nmi", type=float, default=0.0, metavar="RATE", help="inject so many NMIs a second")
     p.add_argument("--interactive", action="store_true", help="this terminal is the serial line")
     p.add_argument("--gdb", action="store_true", help="stop at the start, run gdb or wait for one")
     p.add_argument("--qemu", default="qemu-system-x86_64", metavar="PROGRAM")

@@ -52,6 +52,7 @@ class Config:
     iso: str = "build/xcall.iso"
     debug_exit: bool = True
     reboot: bool = False                # a reset boots again instead of ending QEMU
+    nmi: float = 0.0                    # NMIs a second, from outside (nmi.py)
     gdb: str = ""                       # where QEMU's GDB stub listens; QEMU then starts stopped
     serial: str = "stdio"               # "stdio", or "terminal": a person's, shared with QEMU's monitor
     serial_log: str | None = None       # with "terminal": file that QEMU copies the serial line to
@@ -89,6 +90,8 @@ def check(config: Config) -> None:
         raise ConfigError(
             f"{config.cpus} CPUs: this machine has 1 to {CPUS_MAX} (the limit of 8-bit APIC ids)"
         )
+    if config.nmi < 0 or (config.nmi and config.serial != "stdio"):
+        raise ConfigError("NMIs are injected at a rate above 0, and not where a terminal is the serial line")
     if config.memory is not None and config.memory < 16:
         raise ConfigError(f"{config.memory} MiB of memory: give at least 16")
     if config.machine == "microvm" and firmware != "pvh":
@@ -113,6 +116,11 @@ def quoted(path: str) -> str:
     return path.replace(",", ",,")
 
 
+def qmp_socket(scratch: str) -> str:
+    """Where QEMU listens for NMIs to inject."""
+    return os.path.join(scratch, "qmp")
+
+
 def argv(config: Config, scratch: str) -> list[str]:
     """QEMU's command line; `scratch` is a private folder that outlives the run."""
     check(config)
@@ -132,6 +140,8 @@ def argv(config: Config, scratch: str) -> list[str]:
             args += ["-append", config.append]
     else:
         args += _iso_args(config, scratch)
+    if config.nmi:
+        args += ["-qmp", f"unix:{quoted(qmp_socket(scratch))},server=on,wait=off"]
     if config.gdb:
         args += ["-S", "-gdb", config.gdb]
     return args + config.qemu_args

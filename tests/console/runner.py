@@ -16,6 +16,7 @@ import tempfile
 import time
 
 import console
+import nmi
 import qemu
 import verdict
 
@@ -34,10 +35,12 @@ class Result:
     seconds: float
     stderr: str = ""
     argv: list[str] = dataclasses.field(default_factory=list)
+    nmis: int = 0           # injected from outside
 
     def sentence(self) -> str:
         """One plain line for a person."""
-        return f"{verdict.NAMES[self.verdict]}: {self.why} ({self.seconds:.1f} s)"
+        injected = f", {self.nmis} NMIs injected" if self.nmis else ""
+        return f"{verdict.NAMES[self.verdict]}: {self.why} ({self.seconds:.1f} s{injected})"
 
     def details(self) -> str:
         """What helps with a boot that did not pass: QEMU's words, the last lines of the console."""
@@ -115,7 +118,7 @@ def run(config: qemu.Config, timeout: float | None = None, log: str | None = Non
             return _run_terminal(config, qemu.argv(config, scratch), log)
         argv = qemu.argv(config, scratch)
         with _open_log(log) as sink:
-            return _run_pipes(config, argv, timeout, sink, echo)
+            return _run_pipes(config, argv, timeout, sink, echo, qemu.qmp_socket(scratch))
 
 
 def _open_log(log: str | None):
@@ -125,7 +128,7 @@ def _open_log(log: str | None):
     return open(log, "w", encoding="utf-8", newline="")
 
 
-def _run_pipes(config: qemu.Config, argv: list[str], timeout: float, log, echo) -> Result:
+def _run_pipes(config: qemu.Config, argv: list[str], timeout: float, log, echo, qmp: str) -> Result:
     pump, errors = _Pump(log, echo), []
     began = time.monotonic()
     interrupted = timed_out = False
@@ -137,6 +140,7 @@ def _run_pipes(config: qemu.Config, argv: list[str], timeout: float, log, echo) 
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
+    storm = nmi.Storm(qmp, config.nmi, lambda: pump.text) if config.nmi else None
     try:
         timed_out = _pump_until_end(process, pump, errors, began, timeout, "hold" in config.words())
     except KeyboardInterrupt:
@@ -146,6 +150,8 @@ def _run_pipes(config: qemu.Config, argv: list[str], timeout: float, log, echo) 
     finally:
         running = process.poll() is None
         stop(process)
+        if storm is not None:
+            storm.stop()
         process.stdout.close()
         process.stderr.close()
     seconds = time.monotonic() - began
@@ -159,7 +165,10 @@ def _run_pipes(config: qemu.Config, argv: list[str], timeout: float, log, echo) 
         seconds=seconds,
     )
     word, why = verdict.judge(ending)
-    return Result(pump.text, word, why, ending.status, seconds, ending.stderr, argv)
+    if storm is not None and storm.problem:
+        word, why = verdict.Verdict.QEMU_ERROR, storm.problem
+    injected = storm.injected if storm is not None else 0
+    return Result(pump.text, word, why, ending.status, seconds, ending.stderr, argv, injected)
 
 
 def _pump_until_end(process, pump: _Pump, errors: list, began: float, timeout: float, hold: bool) -> bool:
