@@ -32,6 +32,7 @@
 #include "kernel/x86/refclock.h"
 #include "kernel/x86/smp.h"
 #include "tests/bench/kernel/bench.h"
+#include "tests/kernel/fault.h"
 #include "tests/kernel/test.h"
 #include "tests/kernel/torture.h"
 #include "xcall/xc_cpu.h"
@@ -52,8 +53,8 @@ static struct bench_costs main_costs;
 void kmain(uint32_t magic, uint32_t info);
 
 /* Words of the command line that mean something; others are reported. */
-static const char *const main_words[] = { "bench", "hold", "hz", "lockdebug", "misuse", "monitor",
-	"samples", "seed", "test", "torture", NULL };
+static const char *const main_words[] = { "again", "bench", "dead", "fault", "faults", "hold", "hz",
+	"lockdebug", "misuse", "monitor", "samples", "seed", "test", "torture", NULL };
 
 /* Physical memory is where the loader left it; only what the first page tables map can be read. */
 static const void *
@@ -228,6 +229,21 @@ main_bench(const char *rows)
 	return bench_run(rows, (unsigned)samples, &main_costs);
 }
 
+/* Once, or again and again for so many seconds, until something fails. */
+static bool
+main_tests(const char *suites)
+{
+	uint64_t seconds = 0, from = clock_ns();
+
+	if (cmdline_number("again", 1, TORTURE_SECONDS_MAX, &seconds) == EINVAL)
+		printf("warning: again= takes a number of seconds up to %u\n", TORTURE_SECONDS_MAX);
+	do {
+		if (!test_run(suites))
+			return false;
+	} while (clock_ns() - from < seconds * 1000000000);
+	return true;
+}
+
 /* A minute, and a seed that nobody chose, unless the words say otherwise. */
 static bool
 main_torture(void)
@@ -249,10 +265,11 @@ main_thread(void *arg __attribute__((unused)))
 	char words[CMDLINE_BYTES];
 
 	main_init_xcall();
+	fault_boot_calls();
 	if (cmdline_value("misuse", words, sizeof(words)))
 		end_report(test_misuse(words) ? BOOT_EXIT_PASS : BOOT_EXIT_FAIL);
 	if (cmdline_value("test", words, sizeof(words)))
-		end_report(test_run(words) ? BOOT_EXIT_PASS : BOOT_EXIT_FAIL);
+		end_report(main_tests(words) ? BOOT_EXIT_PASS : BOOT_EXIT_FAIL);
 	if (cmdline_value("bench", words, sizeof(words)))
 		end_report(main_bench(words) ? BOOT_EXIT_PASS : BOOT_EXIT_FAIL);
 	if (cmdline_has("torture"))
@@ -282,6 +299,7 @@ kmain(uint32_t magic, uint32_t info)
 	main_init_apic();
 	calibrate(&platform);
 	main_init_cpu();
+	fault_boot();
 	main_start_others();
 	smp_print();
 	audit_boot();

@@ -48,6 +48,7 @@ class Row:
     expect_text: list[str] = field(default_factory=list)
     timeout: float | None = None
     tier: str = "ci"
+    nmi: float = 0.0
 
     def validate(self) -> None:
         """Raises MatrixError."""
@@ -75,6 +76,7 @@ class Row:
             iso=os.path.join(build, self.build, "xcall.iso"),
             debug_exit=self.debug_exit,
             qemu_args=self.qemu_args,
+            nmi=self.nmi,
         )
 
     def cost(self) -> float:
@@ -133,6 +135,8 @@ def judge(row: Row, run: str, result: runner.Result, kernel: str) -> tuple[list[
     if result.verdict != verdict.WORDS[row.expect]:
         problems.append(result.sentence() + f", expected {row.expect}")
     problems += missing_text(row.expect_text, result.text)
+    if row.nmi:
+        problems += _unsaid_nmis(result)
     if run == "mainjob":
         problems += mainjob.check(result.text, row.cpus)
     if run in ("suites", "smoke"):
@@ -141,6 +145,14 @@ def judge(row: Row, run: str, result: runner.Result, kernel: str) -> tuple[list[
         problems += report.problems
         problems += _unlike_kernel(run, cases, kernel)
     return problems, cases
+
+
+def _unsaid_nmis(result: runner.Result) -> list[str]:
+    """NMIs that come from outside are counted and said."""
+    said = re.search(r"^nmi: (\d+) in all that nobody claimed$", console.plain(result.text), re.MULTILINE)
+    if not result.nmis or said is None or int(said.group(1)) < 1:
+        return [f"{result.nmis} NMIs were injected, and the kernel says {said.group(1) if said else 'nothing of any'}"]
+    return []
 
 
 def _unlike_kernel(run: str, cases: list[ktap.Case], kernel: str) -> list[str]:

@@ -15,6 +15,7 @@
 #include "kernel/panic.h"
 #include "kernel/printf.h"
 #include "kernel/string.h"
+#include "tests/kernel/fault.h"
 #include "xcall/xc_status.h"
 
 /* Free for tests: between the timer's class and that of calls and wake-ups. */
@@ -225,7 +226,7 @@ test_run(const char *list)
 		suites += test_starts_suite(t) && test_chosen(list, t->suite);
 	/* Without rescues: a lost notification must show, and not be made good after some
 	 * seconds. */
-	xc_stall_config(0, TEST_STALL_NS, false, false);
+	fault_stall_config(0, TEST_STALL_NS, false, false);
 	printf("KTAP version 1\n1..%u\n", suites);
 	for (const struct test_case *t = set_tests_start; t < set_tests_end; t++) {
 		if (test_starts_suite(t) && test_chosen(list, t->suite))
