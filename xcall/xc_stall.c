@@ -375,7 +375,7 @@ xc_stall_print_likely(const struct xc_suspect *suspect, const struct xc_case *ca
 	enum xc_stand stand = suspect->s_standing.t_stand;
 	const char *what = likely[stand];
 
-	if (stand == XC_STAND_UNTAKEN)
+	if (stand == XC_STAND_UNTAKEN && case_->c_call != NULL)
 		what = xc_stall_untaken(
 		    suspect, case_->c_call->v_event.e_level, xc_stall_rescued(case_));
 	if (what != NULL)

@@ -54,8 +54,8 @@
 enum { FAULT_FREE, FAULT_BUSY, FAULT_IN };
 
 struct fault_held {
-	_Atomic unsigned state;
 	uint64_t due_ns;
+	_Atomic unsigned state;
 	uint32_t apic_id;
 	enum apic_delivery mode;
 	uint8_t vector;
