@@ -4,6 +4,7 @@
 #ifndef KERNEL_KMEM_H
 #define KERNEL_KMEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,6 +13,13 @@
  * bring-up. */
 #define KMEM_RANGES 512
 void kmem_add(uintptr_t start, uintptr_t end);
+/* Turns on red zones, the pattern in freed memory and the quarantine (kmem_check.c): before the
+ * first kmem_add(), on the boot CPU. */
+void kmem_check_enable(void);
+bool kmem_checking(void);
+/* With checks on: panics when freed memory or a red zone was written to, naming who may have done
+ * it; then lets everything go that is kept aside.  Not in NMIs. */
+void kmem_check_release(void);
 /* Zeroed, page-aligned, contiguous; NULL when there is none.  Any context but NMI. */
 void *kmem_page_alloc(size_t npages);
 /* The whole of an allocation, or a part of it.  Panics when a page is free or was never ours.  Any
@@ -24,11 +32,11 @@ size_t kmem_pages_total(void);
 size_t kmem_pages_free(void);
 /*
  * A thread's stack of KSTACK_BYTES with guard pages, from the cache or fresh; NULL when memory has
- * run out.  Thread context.  Its pages never serve another purpose, freed or not: what lies in the
- * upper part of a freed stack stays readable and as it was left.
+ * run out.  Thread context.  Its pages never serve another purpose, freed or not, and the uppermost
+ * `kept` bytes, a multiple of 8, stay as they were left.
  */
 void *kmem_stack_alloc(void);
-void kmem_stack_free(void *stack);
+void kmem_stack_free(void *stack, size_t kept);
 /* Stacks in the cache: they count as free in a leak check. */
 size_t kmem_stacks_cached(void);
 

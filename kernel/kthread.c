@@ -142,7 +142,7 @@ static void
 kthread_free(lwp_t *l)
 {
 	l->l_flags = 0;
-	kmem_stack_free(l->l_stack);
+	kmem_stack_free(l->l_stack, KSTACK_BYTES - KTHREAD_LWP_OFFSET);
 }
 
 static void

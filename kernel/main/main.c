@@ -54,7 +54,7 @@ void kmain(uint32_t magic, uint32_t info);
 
 /* Words of the command line that mean something; others are reported. */
 static const char *const main_words[] = { "again", "bench", "dead", "fault", "faults", "hold", "hz",
-	"lockdebug", "misuse", "monitor", "samples", "seed", "test", "torture", NULL };
+	"lockdebug", "memcheck", "misuse", "monitor", "samples", "seed", "test", "torture", NULL };
 
 /* Physical memory is where the loader left it; only what the first page tables map can be read. */
 static const void *
@@ -117,6 +117,22 @@ main_init_lockdebug(void)
 		(void)lockdebug_set_policy(LOCKDEBUG_REPORT);
 	else if (strcmp(value, "off") != 0)
 		printf("warning: lockdebug= takes \"report\" or \"off\"\n");
+}
+
+/* The checks of memory: by their word, and by themselves where something is tested. */
+static void
+main_choose_checks(void)
+{
+	static const char *const tests[] = { "test", "misuse", "torture" };
+	bool on = cmdline_has("memcheck");
+	char off[16];
+
+	for (unsigned i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
+		on |= cmdline_has(tests[i]);
+	if (cmdline_value("memcheck", off, sizeof(off)) && strcmp(off, "off") == 0)
+		on = false;
+	if (on)
+		kmem_check_enable();
 }
 
 /* Gives the allocator what is usable of [low, high), less the image and the loader's modules. */
@@ -287,6 +303,7 @@ kmain(uint32_t magic, uint32_t info)
 	main_read_bootinfo(magic, info);
 	main_read_cmdline();
 	main_init_lockdebug();
+	main_choose_checks();
 	main_init_memory();
 	vga_attach(&main_bootinfo.fb);
 	framebuffer_attach(&main_bootinfo.fb);

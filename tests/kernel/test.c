@@ -197,6 +197,7 @@ test_run_suite(const struct test_case *first, unsigned number)
 			failed++;
 	}
 	clean = test_no_leak(&before);
+	kmem_check_release();
 	printf("  %s %u leaks_nothing\n", clean ? "ok" : "not ok", cases + 1);
 	printf("  # %s: %lu ms, %lu calls\n", first->suite, (clock_ns() - start) / 1000000,
 	    test_calls() - calls);

@@ -75,8 +75,10 @@ TEST_CASE(memory, runs_are_contiguous_and_zeroed)
 
 TEST_CASE(memory, neighbours_freed_apart_make_one_run_again)
 {
-	char *run = kmem_page_alloc(MEMORY_PAGES), *again;
+	char *run, *again;
 
+	kmem_check_release();
+	run = kmem_page_alloc(MEMORY_PAGES);
 	T_ASSERT(run != NULL);
 	/* Odd ones, then even ones: no two calls free neighbours. */
 	for (unsigned i = 1; i < MEMORY_PAGES; i += 2)
@@ -88,6 +90,7 @@ TEST_CASE(memory, neighbours_freed_apart_make_one_run_again)
 	kmem_page_free(again, 2);
 	for (unsigned i = 0; i < MEMORY_PAGES; i += 2)
 		kmem_page_free(run + i * PAGE_BYTES, 1);
+	kmem_check_release();
 	again = kmem_page_alloc(MEMORY_PAGES);
 	T_ASSERT(again == run);
 	kmem_page_free(again, MEMORY_PAGES);
@@ -201,7 +204,7 @@ TEST_CASE(memory, exhaustion_is_null_and_recovers)
 	memory_give_back(list);
 	while ((stack = stacks) != NULL) {
 		stacks = stack->next;
-		kmem_stack_free(stack);
+		kmem_stack_free(stack, 0);
 	}
 	T_ASSERT(page_refused);
 	T_ASSERT(run_refused);
@@ -221,15 +224,87 @@ TEST_CASE(memory, a_freed_stack_is_the_next_one)
 
 	T_ASSERT(stack != NULL && (uintptr_t)stack % PAGE_BYTES == 0);
 	memset(stack, 0xa5, KSTACK_BYTES);
-	kmem_stack_free(stack);
+	kmem_stack_free(stack, KSTACK_BYTES / 2);
 	T_ASSERT_EQ(kmem_stacks_cached(), cached + 1);
+	kmem_check_release();
 	/* Type-stable: the upper part stays as it was. */
 	for (unsigned i = KSTACK_BYTES / 2; i < KSTACK_BYTES; i++)
 		T_ASSERT_EQ((unsigned char)stack[i], 0xa5);
 	T_ASSERT(kmem_stack_alloc() == stack);
 	T_ASSERT_EQ(kmem_stacks_cached(), cached);
 	T_ASSERT_EQ(kmem_pages_free(), pages);
-	kmem_stack_free(stack);
+	kmem_stack_free(stack, 0);
+}
+
+/* --- with checks (kmem_check.c) --------------------------------------------------------------- */
+
+#define MEMORY_ASIDE 100
+
+TEST_CASE(memory, a_freed_page_is_kept_aside_and_poisoned)
+{
+	size_t before = kmem_pages_free();
+	uint64_t *page, *other;
+
+	if (!kmem_checking()) {
+		test_skip("the checks of memory are off");
+		return;
+	}
+	page = kmem_page_alloc(1);
+	T_ASSERT(page != NULL);
+	page[7] = 7;
+	kmem_page_free(page, 1);
+	T_ASSERT_EQ(kmem_pages_free(), before); /* it counts as free */
+	for (unsigned i = 0; i < PAGE_BYTES / sizeof(*page); i++)
+		T_ASSERT_EQ(page[i], 0xfdfdfdfdfdfdfdfd);
+	for (unsigned i = 0; i < MEMORY_ASIDE; i++) {
+		other = kmem_page_alloc(1);
+		T_ASSERT(other != NULL && other != page);
+		kmem_page_free(other, 1);
+	}
+	kmem_check_release();
+	T_ASSERT_EQ(kmem_pages_free(), before);
+}
+
+TEST_CASE(memory, red_zones_lie_between_runs)
+{
+	enum { RUNS = 8 };
+	char *run[RUNS];
+
+	if (!kmem_checking()) {
+		test_skip("the checks of memory are off");
+		return;
+	}
+	for (unsigned i = 0; i < RUNS; i++) {
+		run[i] = kmem_page_alloc(2);
+		T_ASSERT(run[i] != NULL);
+		for (unsigned j = 0; j < i; j++)
+			T_ASSERT(
+			    run[i] >= run[j] + 3 * PAGE_BYTES || run[i] + 3 * PAGE_BYTES <= run[j]);
+		T_ASSERT_EQ((unsigned char)run[i][-1], 0xfd);
+		T_ASSERT_EQ((unsigned char)run[i][2 * PAGE_BYTES], 0xfd);
+	}
+	for (unsigned i = 0; i < RUNS; i++)
+		kmem_page_free(run[i], 2);
+}
+
+/* What lies below the part that is kept is poisoned, and the stack is not the next one. */
+TEST_CASE(memory, a_freed_stack_is_kept_aside_and_poisoned)
+{
+	unsigned char *stack, *other;
+
+	if (!kmem_checking()) {
+		test_skip("the checks of memory are off");
+		return;
+	}
+	stack = kmem_stack_alloc();
+	T_ASSERT(stack != NULL);
+	memset(stack, 0xa5, KSTACK_BYTES);
+	kmem_stack_free(stack, 128);
+	for (unsigned i = 64; i < KSTACK_BYTES; i++)
+		T_ASSERT_EQ(stack[i], i < KSTACK_BYTES - 128 ? 0xfd : 0xa5);
+	other = kmem_stack_alloc();
+	T_ASSERT(other != NULL && other != stack);
+	kmem_stack_free(other, 0);
 }
 
 struct memory_worker {

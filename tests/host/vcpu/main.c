@@ -16,6 +16,7 @@
 #include "kernel/clock.h"
 #include "kernel/console.h"
 #include "kernel/cpu.h"
+#include "kernel/kmem.h"
 #include "kernel/kthread.h"
 #include "kernel/lockdebug.h"
 #include "kernel/panic.h"
@@ -103,6 +104,9 @@ main_boot(void)
 	if (strncmp(main_word, "test=", 5) == 0)
 		(void)lockdebug_set_policy(LOCKDEBUG_PANIC);
 	clock_init(RUNTIME_HZ);
+	/* In the suites the sanitizers look after memory; some misuses are the checks' to find. */
+	if (strncmp(main_word, "misuse=", 7) == 0)
+		kmem_check_enable();
 	memory_init();
 	vcpu_init_stacks();
 	for (unsigned i = 0; i < main_cpus; i++)
