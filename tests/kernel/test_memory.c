@@ -280,7 +280,7 @@ TEST_CASE(memory, red_zones_lie_between_runs)
 		for (unsigned j = 0; j < i; j++)
 			T_ASSERT(
 			    run[i] >= run[j] + 3 * PAGE_BYTES || run[i] + 3 * PAGE_BYTES <= run[j]);
-		T_ASSERT_EQ((unsigned char)run[i][-1], 0xfd);
+		T_ASSERT_EQ(*(const unsigned char *)(run[i] - 1), 0xfd);
 		T_ASSERT_EQ((unsigned char)run[i][2 * PAGE_BYTES], 0xfd);
 	}
 	for (unsigned i = 0; i < RUNS; i++)
