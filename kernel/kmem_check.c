@@ -46,7 +46,8 @@
 #define KMEM_KEPT 512u
 
 struct kmem_tail {
-	uint64_t kt_pattern[KMEM_TAIL_BYTES / sizeof(uint64_t) - 2]; /* what an overrun hits first */
+	/* What an overrun hits first. */
+	uint64_t kt_pattern[KMEM_TAIL_BYTES / sizeof(uint64_t) - 2];
 	struct kmem_tail *kt_next;
 	uintptr_t kt_site;
 };
