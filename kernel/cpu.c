@@ -16,16 +16,8 @@ _Static_assert(offsetof(struct cpu_info, ci_self) == 0, "machine_curcpu() reads 
 
 unsigned ncpu;
 /* Entries go from NULL to a CPU once; release in cpu_attach(), acquire in cpu_lookup(). */
-static _Atomic(struct cpu_info *) cpu_table[MAXCPUS];
+_Atomic(struct cpu_info *) cpu_table[MAXCPUS];
 static _Atomic unsigned cpu_nonline;
-
-struct cpu_info *
-cpu_lookup(unsigned index)
-{
-	/* Acquire: pairs with cpu_attach(). */
-	return index < MAXCPUS ? atomic_load_explicit(&cpu_table[index], memory_order_acquire)
-			       : NULL;
-}
 
 void
 cpu_attach(struct cpu_info *ci)

@@ -42,15 +42,15 @@ struct cpu_info {
 	unsigned ci_smt_id;       /* c: in the core */
 	unsigned ci_nthreads;     /* s: bound to this CPU (list lock of kthread.c) */
 	struct lwp *ci_curlwp;    /* o: the running thread */
+	unsigned ci_intr_depth;   /* o: nested interrupts; not NMIs, not exceptions */
+	unsigned ci_nmi_depth;    /* o: inside an NMI, machine check or double fault */
 	unsigned ci_spin_depth;   /* o: spinlocks held (spinlock.h) */
-	bool ci_spin_intr;        /* o: interrupts were on before the first of them */
+	unsigned ci_nopreempt;    /* o: kpreempt_disable() depth; beside the one above: xc_port.h */
 	const struct spinlock *ci_spin_held[CPU_SPINLOCKS]; /* o: which: spinlock_held() */
 	_Atomic(const struct spinlock *) ci_spin_wanted;    /* o, read by all: spins for it */
-	unsigned ci_intr_depth;         /* o: nested interrupts; not NMIs, not exceptions */
-	unsigned ci_nmi_depth;          /* o: inside an NMI, machine check or double fault */
 	struct trapframe *ci_nmi_frame; /* o: what the NMI interrupted; NULL outside of NMIs */
 	struct softint_cpu ci_softint;  /* s (softint.c) */
-	unsigned ci_nopreempt;          /* o: kpreempt_disable() depth */
+	bool ci_spin_intr;              /* o: interrupts were on before the first spinlock */
 	_Atomic bool ci_resched;        /* s: a better thread is ready (sched.c) */
 	_Atomic bool ci_online;         /* s: takes part (cpu.c) */
 	bool ci_closed;                 /* s: takes no new threads (list lock of kthread.c) */
@@ -66,18 +66,21 @@ struct cpu_info {
 } __attribute__((aligned(CACHE_LINE_BYTES)));
 
 #define curcpu() machine_curcpu()
-
-/* CPUs attached so far: found, started and set up.  Constant once bring-up is over. */
-extern unsigned ncpu;
-/* The attached CPU of that index; NULL at and above ncpu. */
-struct cpu_info *cpu_lookup(unsigned index);
+extern unsigned ncpu; /* CPUs attached so far: found, started, set up.  Constant after bring-up */
+/* The attached CPU of that index; NULL at and above ncpu.  Acquire: pairs with cpu_attach(). */
+extern _Atomic(struct cpu_info *) cpu_table[MAXCPUS];
+static inline struct cpu_info *
+cpu_lookup(unsigned index)
+{
+	return index < MAXCPUS ? atomic_load_explicit(cpu_table + index, memory_order_acquire) : 0;
+}
 /* Loops over all attached CPUs, by index. */
 #define CPU_INFO_FOREACH(ci) \
 	for (unsigned ci##_i = 0; ((ci) = cpu_lookup(ci##_i)) != NULL; ci##_i++)
 
 /* Enters `ci` into the table and gives it its index.  Boot CPU, during bring-up only. */
 void cpu_attach(struct cpu_info *ci);
-/* Whether the CPU runs threads and takes interrupts.  Acquire: pairs with cpu_set_online(). */
+/* Runs threads and takes interrupts.  Acquire: pairs with cpu_set_online(). */
 bool cpu_online(const struct cpu_info *ci);
 /* Marks the calling CPU as running.  Release: what it set up before is visible to who sees it. */
 void cpu_set_online(void);
@@ -87,12 +90,9 @@ unsigned cpu_online_count(void);
 
 /* 0: the same CPU, 1: of the same core, 2: of the same package, 3: farther. */
 unsigned cpu_distance(const struct cpu_info *, const struct cpu_info *);
-/* In a hard interrupt (not an exception, not an NMI) on this CPU. */
-bool cpu_intr_p(void);
-/* In a soft interrupt, or in a hard one on top of it. */
-bool cpu_softintr_p(void);
+bool cpu_intr_p(void);     /* in a hard interrupt (not an exception, not an NMI) on this CPU */
+bool cpu_softintr_p(void); /* in a soft interrupt, or in a hard one on top of it */
 bool cpu_nmi_p(void);
-
 /* Keeps other threads off this CPU (interrupts still arrive).  Nests.  Not in interrupts. */
 void kpreempt_disable(void);
 void kpreempt_enable(void);

@@ -2,8 +2,7 @@
  * Interrupt vectors: the table of handlers and the dispatcher; the way out of interrupts; NMIs.
  *
  * Counters are kept by each CPU for itself and summed by the reader: an interrupt writes no line
- * that another CPU writes.  Interrupts stay off in handlers, so they do not nest and a counter
- * needs no atomic increment, only stores that a reader on another CPU sees whole.
+ * that another CPU writes.
  *
  * The way out of the outermost interrupt: the exit hook, still in it; soft interrupts; the
  * scheduler.  Code between intr_enter() and intr_leave() takes the same way where its caller had
@@ -57,15 +56,6 @@ intr_establish(unsigned vector, intr_handler_t handler, void *arg, const char *n
 	atomic_store_explicit(&is->is_handler, handler, memory_order_release);
 }
 
-/* Only this CPU writes the counter, with interrupts off. */
-static void
-intr_count_one(_Atomic uint64_t *counter)
-{
-	uint64_t n = atomic_load_explicit(counter, memory_order_relaxed);
-
-	atomic_store_explicit(counter, n + 1, memory_order_relaxed);
-}
-
 /* The way out after the hook.  Interrupts off. */
 static inline void
 intr_unwind(struct cpu_info *ci)
@@ -113,13 +103,13 @@ intr_handle(struct cpu_info *ci, unsigned vector, struct trapframe *frame)
 	intr_handler_t handler;
 
 	ci->ci_intr_depth++;
-	intr_count_one(&ci->ci_intr_count[vector]);
+	machine_count(&ci->ci_intr_count[vector]);
 	/* Acquire: pairs with intr_establish(). */
 	handler = atomic_load_explicit(&is->is_handler, memory_order_acquire);
 	if (handler != NULL)
 		handler(is->is_arg, frame);
 	else
-		intr_count_one(&ci->ci_intr_unclaimed);
+		machine_count(&ci->ci_intr_unclaimed);
 	if (machine_intr_enabled() || ci->ci_spin_depth != spin_depth)
 		intr_blame(is, spin_depth);
 }
@@ -138,12 +128,22 @@ intr_dispatch(unsigned vector, struct trapframe *frame)
 	intr_exit(ci);
 }
 
+/* The shortest way.  What its handler runs it checks itself. */
 void
 intr_dispatch_call(void)
 {
+	const struct intr_source *is = &intr_source[INTR_VECTOR_XCALL];
 	struct cpu_info *ci = curcpu();
+	intr_handler_t handler;
 
-	intr_handle(ci, INTR_VECTOR_XCALL, NULL);
+	ci->ci_intr_depth++;
+	machine_count(&ci->ci_intr_count[INTR_VECTOR_XCALL]);
+	/* Acquire: pairs with intr_establish(). */
+	handler = atomic_load_explicit(&is->is_handler, memory_order_acquire);
+	if (handler != NULL)
+		handler(is->is_arg, NULL);
+	else
+		machine_count(&ci->ci_intr_unclaimed);
 	machine_intr_eoi();
 	intr_unwind(ci);
 }

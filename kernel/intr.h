@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "kernel/cpu.h"
+
 struct trapframe;
 
 /*
@@ -32,7 +34,7 @@ void intr_establish(unsigned vector, intr_handler_t handler, void *arg, const ch
 /* Called by the machine for vectors 32..255, interrupts off. */
 void intr_dispatch(unsigned vector, struct trapframe *frame);
 /* The same for INTR_VECTOR_XCALL, whose entry saves no frame: its handler gets NULL.  Nor is there
- * the hook at its end. */
+ * the hook at its end, or a look at what the handler left behind. */
 void intr_dispatch_call(void);
 /* How often a vector came on a CPU's behalf since boot, all CPUs together; unclaimed ones too. */
 uint64_t intr_count(unsigned vector);
@@ -54,6 +56,24 @@ uint64_t intr_unclaimed(void);
  */
 bool intr_enter(void) __attribute__((warn_unused_result));
 void intr_leave(bool were_on);
+/* The same in a few instructions, interrupts off: enters; leaves by the way of were_on if nothing
+ * waits there but the hook, which is left out; false: nothing done, use intr_leave(). */
+static inline void
+intr_enter_quick(struct cpu_info *ci)
+{
+	ci->ci_intr_depth++;
+}
+static inline bool
+intr_leave_quick(struct cpu_info *ci)
+{
+	/* Relaxed: as in the slow way. */
+	if (ci->ci_intr_depth != 1 || ci->ci_spin_depth != 0 ||
+	    atomic_load_explicit(&ci->ci_softint.sic_pending, memory_order_relaxed) != 0 ||
+	    atomic_load_explicit(&ci->ci_resched, memory_order_relaxed))
+		return false;
+	ci->ci_intr_depth = 0;
+	return true;
+}
 
 /*
  * Sets the one hook at the end of every outermost hard interrupt but INTR_VECTOR_XCALL, after the

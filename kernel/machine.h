@@ -16,12 +16,16 @@ struct trapframe;
 
 /*
  * The parts that must be inline: machine_curcpu(), machine_intr_disable(), machine_intr_restore(),
- * machine_intr_enabled(), machine_pause(), machine_cycles(), machine_stack_pointer().
+ * machine_intr_enabled(), machine_pause(), machine_cycles(), machine_stack_pointer(), and:
  *  - machine_intr_disable() returns whether interrupts were on; machine_intr_restore() takes that.
  *  - machine_cycles() is the time stamp counter of this CPU: monotonic per CPU, unit of clock.h.
+ *    machine_cycles_early() may run ahead of the loads before it.
+ *  - machine_count(&counter): one more in an _Atomic uint64_t that only this CPU writes.
+ *  - machine_send_call(ci): INTR_VECTOR_XCALL to a running CPU, as machine_send_ipi().  Interrupts
+ *    off, in no NMI.  machine_send_call_others(): to all but this one; false: it cannot.
+ *    machine_intr_eoi() ends the interrupt in service.
  */
 #include "kernel/x86/inline.h"
-
 /* --- threads --- */
 /* Makes the first frame of a new thread below `stack_top`; returns the stack pointer to switch to.
  * The thread starts in `entry(arg)` with interrupts off; `entry` must not return. */
@@ -34,11 +38,8 @@ void machine_idle(void);
 /* --- interrupts between CPUs --- */
 /* Sends `vector` (intr.h) to one running CPU; the handler sees the stores before the call. */
 void machine_send_ipi(struct cpu_info *ci, unsigned vector);
-void machine_send_call(struct cpu_info *ci); /* INTR_VECTOR_XCALL; interrupts off, in no NMI */
 /* Sends an NMI to one CPU, waiting a bounded time for the LAPIC; false when it stayed busy. */
 bool machine_send_nmi(struct cpu_info *ci);
-/* Ends the interrupt in service. */
-void machine_intr_eoi(void);
 
 /* --- CPUs that come and go --- */
 /* Closes this CPU's local interrupts, takes those that are pending, calls cpu_set_offline(), and
@@ -57,7 +58,6 @@ struct machine_timer {
 	uint32_t divide;        /* decoded: 1, 2, 4 ... 128 */
 	bool periodic, deadline, masked;
 };
-
 uint64_t machine_timer_input_hz(void); /* before the divider; 0 until calibrated */
 /* Programs this CPU's timer: divider (1, 2, 4 ... 128), count (0 stops), mode.  Interrupts off. */
 void machine_timer_program(uint32_t divide, uint32_t count, bool periodic);

@@ -56,6 +56,7 @@
 #include "xcall/xc_ipi.h"
 #include "xcall/xc_look.h"
 #include "xcall/xc_post.h"
+#include "xcall/xc_run_hard.h"
 #include "xcall/xc_stall.h"
 #include "xcall/xc_stop.h"
 
@@ -232,7 +233,7 @@ xc_ipi_send(struct xc_cpu *self, struct xc_cpu *target, unsigned ipi, bool intr)
 	if ((atomic_fetch_or_explicit(&target->x_ipi->i_pending, bit, memory_order_release) &
 		bit) == 0 ||
 	    (target == self && intr))
-		xc_intr_notify(self, target, XC_NOTIFY_IPI, intr);
+		xc_intr_notify(self, target, XC_NOTIFY_TRIGGER, intr);
 }
 
 /* In a post: so ipi_unregister() can wait until what is based on this is over. */
@@ -247,10 +248,10 @@ xc_ipi_assert_open(const char *who, unsigned ipi)
 	    ipi < IPI_MAXREG && (open >> ipi & 1) != 0, "%s: %u is not registered", who, ipi);
 }
 
-void
-ipi_trigger(unsigned ipi, struct cpu_info *ci)
+/* All that a trigger may be, and must not. */
+static void __attribute__((noinline, cold))
+xc_ipi_trigger_else(unsigned ipi, struct cpu_info *ci, bool intr)
 {
-	bool intr = machine_intr_disable();
 	struct xc_cpu *target;
 
 	xc_ipi_assert_open("ipi_trigger", ipi);
@@ -261,6 +262,29 @@ ipi_trigger(unsigned ipi, struct cpu_info *ci)
 	machine_intr_restore(intr);
 	if (target == NULL && ci == curcpu() && xc_post_early_p())
 		xc_ipi_early(xc_ipi_table[ipi].e_func, xc_ipi_table[ipi].e_arg);
+}
+
+void
+ipi_trigger(unsigned ipi, struct cpu_info *ci)
+{
+	bool intr = machine_intr_disable();
+	const struct cpu_info *here = curcpu();
+	struct xc_cpu *target;
+
+	/* Acquire: pairs with ipi_register(). */
+	if (ipi >= IPI_MAXREG ||
+	    (atomic_load_explicit(&xc_ipi_open, memory_order_acquire) >> ipi & 1) == 0 ||
+	    __builtin_expect(ci == NULL, 0) || ci == here || here->ci_nmi_depth != 0 ||
+	    (target = xc_cpu_lookup(ci->ci_index)) == NULL || target->x_ci != ci ||
+	    !xc_is_target(ci->ci_index)) {
+		xc_ipi_trigger_else(ipi, ci, intr);
+		return;
+	}
+	/* As in xc_ipi_send(). */
+	if ((atomic_fetch_or_explicit(&target->x_ipi->i_pending, 1u << ipi, memory_order_release) &
+		1u << ipi) == 0)
+		xc_intr_notify_hard(target, ci, XC_NOTIFY_TRIGGER);
+	machine_intr_restore(intr);
 }
 
 static void
@@ -297,29 +321,27 @@ ipi_trigger_broadcast(unsigned ipi, bool skip_self)
 
 /* Each of those that are pending now, once: who triggers again meanwhile sends a notification of
  * his own. */
-static void
+void
 xc_ipi_run_triggers(struct xc_cpu *xc)
 {
 	struct xc_ipi_cpu *ipi = xc->x_ipi;
 	/* Relaxed, all of these: the exchange below is what counts. */
-	uint32_t bits = atomic_load_explicit(&ipi->i_pending, memory_order_relaxed), bit;
+	uint32_t bits = atomic_load_explicit(&ipi->i_pending, memory_order_relaxed);
 	uint32_t before = atomic_load_explicit(&ipi->i_running, memory_order_relaxed);
-	const struct xc_ipi_entry *entry;
+	unsigned n;
 
-	if (bits == 0)
-		return;
 	for (; bits != 0; bits &= bits - 1) {
-		bit = bits & -bits;
-		entry = &xc_ipi_table[__builtin_ctz(bit)];
+		n = (unsigned)__builtin_ctz(bits);
 		/* What runs below this on the stack stays in it. */
-		atomic_store_explicit(&ipi->i_running, before | bit, memory_order_relaxed);
+		atomic_store_explicit(&ipi->i_running, before | 1u << n, memory_order_relaxed);
 		/* Acquire: pairs with xc_ipi_send().  Release: pairs with xc_ipi_quiet(). */
-		if ((atomic_fetch_and_explicit(&ipi->i_pending, ~bit, memory_order_acq_rel) &
-			bit) != 0)
-			xc_run_hard(xc, entry->e_func, entry->e_arg);
+		if ((atomic_fetch_and_explicit(&ipi->i_pending, ~(1u << n), memory_order_acq_rel) &
+			1u << n) != 0)
+			xc_run_hard(&xc->x_stack[XC_LEVEL_HARD], xc_ipi_table[n].e_func,
+			    xc_ipi_table[n].e_arg);
+		/* Release: pairs with xc_ipi_quiet(). */
+		atomic_store_explicit(&ipi->i_running, before, memory_order_release);
 	}
-	/* Release: pairs with xc_ipi_quiet(). */
-	atomic_store_explicit(&ipi->i_running, before, memory_order_release);
 }
 
 /* --- messages --------------------------------------------------------------------------------- */
@@ -331,7 +353,7 @@ xc_ipi_run_message(struct xc_cpu *xc, ipi_msg_t *msg)
 	struct xc_ipi_frame frame = { msg, ipi->i_frames };
 
 	ipi->i_frames = &frame;
-	xc_run_hard(xc, msg->func, msg->arg);
+	xc_run_hard(&xc->x_stack[XC_LEVEL_HARD], msg->func, msg->arg);
 	ipi->i_frames = frame.f_below;
 	/* Release: pairs with ipi_wait().  From here on the message is its owner's. */
 	atomic_fetch_sub_explicit(&msg->_pending, 1, memory_order_release);

@@ -64,9 +64,11 @@
 #include "xcall/xc_ipi.h"
 #include "xcall/xc_look.h"
 #include "xcall/xc_post.h"
+#include "xcall/xc_run_hard.h"
 #include "xcall/xc_stall.h"
 #include "xcall/xc_stop.h"
 #include "xcall/xc_thread.h"
+#include "xcall/xc_wide.h"
 
 #define XC_PHASES 3u
 
@@ -177,7 +179,7 @@ xc_rendezvous_asked(const struct xc_cpu *here)
 {
 	return xc_run_depth(&here->x_stack[XC_LEVEL_HARD]) < XC_DEPTH_MAX &&
 	    (xc_inbox_pending(&here->x_inbox[XC_LEVEL_HARD]) || xc_direct_pending(here) ||
-		xc_ipi_pending(here));
+		xc_wide_pending(here) || xc_ipi_pending(here));
 }
 
 /* Until all are there, or the caller gives up: false. */
@@ -296,7 +298,7 @@ xc_rendezvous_lead(struct xc_caller *caller, uint64_t where, struct xc_cpu *here
 	if (here == NULL)
 		return;
 	on = intr_enter();
-	xc_run_hard(here, xc_rendezvous_caller, caller);
+	xc_run_hard(&here->x_stack[XC_LEVEL_HARD], xc_rendezvous_caller, caller);
 	intr_leave(on);
 }
 

@@ -17,6 +17,7 @@
 
 #include "xcall/xc_descriptor.h"
 #include "xcall/xc_internal.h"
+#include "xcall/xc_intr.h"
 #include "xcall/xc_post.h"
 #include "xcall/xc_stats.h"
 #include "xcall/xc_thread.h"
@@ -122,14 +123,14 @@ xc_call_free(const struct xc_call *call)
 }
 
 /* Interrupts off: into the inbox of the target, as the sender's next post. */
-static void
+static inline void
 xc_call_publish(struct xc_cpu *self, struct xc_cpu *target, struct xc_call *call, unsigned flags)
 {
 	uint64_t order = atomic_load_explicit(&self->x_posted, memory_order_relaxed) + 1;
 
 	call->c_sender = (uint16_t)self->x_ci->ci_index;
 	call->c_order = order;
-	call->c_posted = machine_cycles();
+	call->c_posted = machine_cycles_early();
 	call->c_target = target->x_ci;
 	atomic_store_explicit(&call->c_lazy, (flags & XC_LAZY) != 0, memory_order_relaxed);
 	/* Relaxed: the push that follows is a release. */
@@ -139,8 +140,9 @@ xc_call_publish(struct xc_cpu *self, struct xc_cpu *target, struct xc_call *call
 	atomic_store_explicit(&self->x_posted, order, memory_order_release);
 }
 
-int
-xc_call_post(struct xc_call *call, unsigned flags, struct cpu_info *ci)
+/* All that a post may be, and must not. */
+static int __attribute__((noinline, cold))
+xc_call_post_else(struct xc_call *call, unsigned flags, struct cpu_info *ci)
 {
 	enum xc_level level = xc_post_assert("xc_call_post", flags, call->c_func);
 	struct xc_cpu *self, *target;
@@ -169,6 +171,32 @@ xc_call_post(struct xc_call *call, unsigned flags, struct cpu_info *ci)
 	xc_call_publish(self, target, call, flags);
 	xc_stats_post(self, level, true);
 	xc_post_notify(self, target, level, flags, intr);
+	machine_intr_restore(intr);
+	return 0;
+}
+
+int
+xc_call_post(struct xc_call *call, unsigned flags, struct cpu_info *ci)
+{
+	const struct cpu_info *here = curcpu();
+	struct xc_cpu *self = xc_self(), *target;
+	bool intr;
+
+	if (__builtin_expect(flags != XC_HARD, 0) || __builtin_expect(call->c_func == NULL, 0) ||
+	    __builtin_expect(ci == NULL, 0) || ci == here || here->ci_nmi_depth != 0 ||
+	    self == NULL || (target = xc_cpu_lookup(ci->ci_index)) == NULL || target->x_ci != ci)
+		return xc_call_post_else(call, flags, ci);
+	if (!xc_call_free(call))
+		return EBUSY;
+	intr = machine_intr_disable();
+	if (!xc_is_target(ci->ci_index)) {
+		machine_intr_restore(intr);
+		return EHOSTDOWN;
+	}
+	call->c_level = XC_LEVEL_HARD;
+	xc_call_publish(self, target, call, XC_HARD);
+	xc_stats_post(self, XC_LEVEL_HARD, true);
+	xc_intr_notify_hard(target, ci, XC_LEVEL_HARD);
 	machine_intr_restore(intr);
 	return 0;
 }

@@ -68,6 +68,13 @@ xc_cpu_targets(struct cpuset *targets, const struct cpuset *among)
 		    atomic_load_explicit(&xc_targets.t_set[w], memory_order_acquire);
 }
 
+/* The set has changed.  Release: pairs with xc_wide_post(). */
+static void
+xc_cpu_change(void)
+{
+	atomic_fetch_add_explicit(&xc_targets.t_version, 1, memory_order_release);
+}
+
 static void
 xc_cpu_enter(struct xc_cpu *xc)
 {
@@ -77,6 +84,7 @@ xc_cpu_enter(struct xc_cpu *xc)
 	atomic_fetch_or_explicit(
 	    &xc_targets.t_set[index / 64], UINT64_C(1) << index % 64, memory_order_release);
 	atomic_fetch_add_explicit(&xc_targets.t_count, 1, memory_order_relaxed);
+	xc_cpu_change();
 }
 
 void
@@ -158,6 +166,7 @@ xc_cpu_dying(struct cpu_info *ci)
 	/* Release: the broadcast below carries it to all others. */
 	atomic_fetch_and_explicit(&xc_targets.t_set[ci->ci_index / 64],
 	    ~(UINT64_C(1) << ci->ci_index % 64), memory_order_release);
+	xc_cpu_change();
 	xc_wait(xc_broadcast(XC_HARD, xc_cpu_nop, NULL, NULL));
 
 	/* Hard, soft, lazy ones, and the wake-up of xcall/N; NMIs have come already or come now. */

@@ -9,12 +9,13 @@
  *
  * Implementation
  *
- * The last slot of each CPU holds one call to it.  Whoever gets x_direct writes the call there and
- * sets the bit XC_NOTIFY_DIRECT: the target goes straight to it.  All else is as with the other
- * slots: ticket, state, group word, and so waits, cancels and looks know no difference.
+ * The last slot of each CPU holds one call to it.  Whoever gets x_direct, by his number, writes the
+ * call there and sets the bit XC_NOTIFY_DIRECT: the target goes straight to it.  All else is as
+ * with the other slots: ticket, state, group word, and so waits, cancels and looks know no
+ * difference.
  *
  *	sender, interrupts off			target
- *	x_direct: 0 -> 1, acquire
+ *	x_direct: 0 -> own number + 1, acquire
  *	writes the call, and its group word
  *	s_state = live(g), release
  *	x_posted = n, release
@@ -37,6 +38,10 @@
  * A call to the own CPU, in a thread with interrupts on, needs no slot at all: under the same
  * condition it runs then and there, as if in the interrupt.
  *
+ * What the speed rests on: state, function, arguments, group word, x_notify and x_direct are one
+ * line, which moves to the sender and to the target; each test that a post needs is made once, and
+ * all that is rare stands out of line.
+ *
  * Limits
  *
  * One call at a time; the others go the long way, and so do all when 2^46 have been direct.
@@ -50,7 +55,7 @@
 #include "xcall/xc_internal.h"
 #include "xcall/xc_intr.h"
 #include "xcall/xc_post.h"
-#include "xcall/xc_run.h"
+#include "xcall/xc_run_hard.h"
 #include "xcall/xc_slot.h"
 #include "xcall/xc_stats.h"
 
@@ -61,20 +66,14 @@ xc_direct_init_cpu(struct xc_cpu *xc)
 	unsigned cpu = xc->x_ci->ci_index;
 
 	xc->x_direct_slot = slot;
+	xc->x_direct_ticket = xc_ticket_make(cpu, XC_DIRECT, 0);
 	xc->x_direct_word = xc_group_tag(XC_DIRECT, 0) | UINT64_C(0x10001) << cpu % XC_GROUP_CPUS;
 	atomic_store_explicit(&slot->s_board, XC_NO_BOARD, memory_order_relaxed);
 	atomic_store_explicit(
 	    &slot->s_base, (uint16_t)(cpu - cpu % XC_GROUP_CPUS), memory_order_relaxed);
 	atomic_store_explicit(
-	    &slot->s_group.g_posted, 1u << cpu % XC_GROUP_CPUS, memory_order_relaxed);
+	    &slot->s_group_posted, 1u << cpu % XC_GROUP_CPUS, memory_order_relaxed);
 	atomic_store_explicit(&slot->s_groups, 1, memory_order_relaxed);
-}
-
-/* The group word of the call of that state. */
-static inline uint64_t
-xc_direct_word(const struct xc_cpu *target, uint64_t state)
-{
-	return target->x_direct_word | xc_group_tag(0, xc_state_generation(state));
 }
 
 /* --- posts ------------------------------------------------------------------------------------ */
@@ -92,174 +91,142 @@ xc_direct_first(const struct xc_cpu *self, const struct xc_cpu *target)
 	    atomic_load_explicit(&inbox->i_begun, memory_order_relaxed);
 }
 
-/* Whether the direct slot is the sender's now.  A post whose generation would not fit leaves it
- * taken for ever. */
-static inline bool
-xc_direct_take(const struct xc_cpu *self, struct xc_cpu *target)
+/* Whether the direct slot is the sender's now: then the state that its call gets, else 0.  A post
+ * whose generation would not fit leaves it taken for ever. */
+static inline uint64_t
+xc_direct_take(struct xc_cpu *target, unsigned own)
 {
+	uint32_t none = 0;
+	uint64_t state;
+
 	/* Acquire: pairs with xc_direct_free(). */
-	return xc_direct_first(self, target) &&
-	    atomic_load_explicit(&target->x_direct, memory_order_relaxed) == 0 &&
-	    atomic_exchange_explicit(&target->x_direct, 1, memory_order_acquire) == 0 &&
-	    atomic_load_explicit(&target->x_direct_slot->s_state, memory_order_relaxed) <
-	    xc_state_live(XC_GENERATION_MAX, XC_LEVEL_LOW);
+	if (!atomic_compare_exchange_strong_explicit(
+		&target->x_direct, &none, own + 1, memory_order_acquire, memory_order_relaxed))
+		return 0;
+	state = atomic_load_explicit(&target->x_slot[XC_DIRECT].s_state, memory_order_relaxed);
+	if (state >= xc_state_live(XC_GENERATION_MAX, XC_LEVEL_LOW))
+		return 0;
+	/* The next generation. */
+	return (state | ((UINT64_C(1) << XC_STATE_GENERATION_SHIFT) - 1)) + 1 +
+	    xc_state_live(0, XC_LEVEL_HARD);
 }
 
-static inline uint64_t
-xc_direct_fill(struct xc_cpu *self, struct xc_slot *slot, struct xc_cpu *target)
+static inline void
+xc_direct_fill(struct xc_cpu *self, struct xc_cpu *target, uint64_t state)
 {
-	uint64_t order = atomic_load_explicit(&self->x_posted, memory_order_relaxed) + 1, state;
+	struct xc_slot *slot = &target->x_slot[XC_DIRECT];
+	uint64_t order = atomic_load_explicit(&self->x_posted, memory_order_relaxed) + 1;
 
 	/* Relaxed, all of these: the state that makes the call live comes after them. */
 	atomic_store_explicit(&slot->s_order, order, memory_order_relaxed);
-	atomic_store_explicit(&slot->s_posted, machine_cycles(), memory_order_relaxed);
-	atomic_store_explicit(&slot->s_from, self, memory_order_relaxed);
-	/* The next generation. */
-	state = (atomic_load_explicit(&slot->s_state, memory_order_relaxed) |
-		    ((UINT64_C(1) << XC_STATE_GENERATION_SHIFT) - 1)) +
-	    1 + xc_state_live(0, XC_LEVEL_HARD);
+	atomic_store_explicit(&slot->s_posted, machine_cycles_early(), memory_order_relaxed);
 	atomic_store_explicit(
 	    &slot->s_group.g_word, xc_direct_word(target, state), memory_order_relaxed);
 	/* Release, both: pair with xc_direct_next() and xc_inbox_begin_slot(). */
 	atomic_store_explicit(&slot->s_state, state, memory_order_release);
 	atomic_store_explicit(&self->x_posted, order, memory_order_release);
-	return state;
 }
 
 /* Posts the call; 0: it must go the long way. */
 static inline uint64_t
-xc_direct_post(xcfunc_t func, void *arg1, void *arg2, struct xc_cpu *target)
+xc_direct_post(const struct cpu_info *here, xcfunc_t func, void *arg1, void *arg2,
+    struct cpu_info *ci, struct xc_cpu *target)
 {
 	bool intr = machine_intr_disable();
-	struct xc_cpu *self = xc_self();
-	struct xc_slot *slot = target->x_direct_slot;
-	uint64_t ticket = 0;
+	unsigned own = here->ci_index;
+	struct xc_cpu *self = atomic_load_explicit(&xc_cpu_table[own], memory_order_acquire);
+	struct xc_slot *slot = &target->x_slot[XC_DIRECT];
+	uint64_t ticket = 0, state;
 
-	if (self != NULL && xc_is_target(target->x_ci->ci_index) && xc_direct_take(self, target)) {
+	if (self != NULL && xc_is_target(ci->ci_index) && xc_direct_first(self, target) &&
+	    (state = xc_direct_take(target, own)) != 0) {
 		atomic_store_explicit(&slot->s_func, func, memory_order_relaxed);
 		slot->s_arg1 = arg1;
 		slot->s_arg2 = arg2;
-		ticket = xc_ticket_make(target->x_ci->ci_index, XC_DIRECT,
-		    xc_state_generation(xc_direct_fill(self, slot, target)));
+		xc_direct_fill(self, target, state);
 		xc_stats_post(self, XC_LEVEL_HARD, true);
-		xc_intr_notify_direct(target);
+		ticket = xc_ticket_make(ci->ci_index, XC_DIRECT, xc_state_generation(state));
+		xc_intr_notify_hard(target, ci, XC_NOTIFY_DIRECT);
 	}
 	machine_intr_restore(intr);
 	return ticket;
 }
 
 /* Runs a call of this CPU to itself.  Interrupt context. */
-static void
+static inline void
 xc_direct_run(struct xc_cpu *xc, xcfunc_t func, void *arg1, void *arg2)
 {
 	struct xc_stack *stack = &xc->x_stack[XC_LEVEL_HARD];
-	uint64_t since = machine_cycles();
-	unsigned depth = xc_run_begin(stack, 0, func, since);
+	uint64_t since = machine_cycles_early();
 	/* Relaxed: nobody is told. */
 	uint64_t order = atomic_load_explicit(&xc->x_posted, memory_order_relaxed) + 1;
 
+	/* Interrupts were on, so no hard function runs below. */
+	xc_run_begin(stack, 0, 0, func, since);
 	atomic_store_explicit(&xc->x_posted, order, memory_order_relaxed);
 	xc_run_hard_function(func, arg1, arg2);
-	xc_stats_run(xc, XC_LEVEL_HARD, order, since, since);
-	xc_stats_end(xc, XC_LEVEL_HARD, order, since);
-	xc_run_end(stack, depth);
+	machine_count(&xc->x_figures->f_run[XC_CLASS_HARD]);
+	if (xc_stats_sampled(order)) {
+		xc_stats_time_run(xc, XC_LEVEL_HARD, since, since);
+		xc_stats_time_end(xc, XC_LEVEL_HARD, since);
+	}
+	xc_run_end(stack, 0);
 }
 
-/* Runs on this CPU, now, what it posts to itself; false: it must go the long way. */
-static bool
-xc_direct_self(xcfunc_t func, void *arg1, void *arg2)
+/* Runs on this CPU, now, what it posts to itself, if it may. */
+static uint64_t __attribute__((noinline))
+xc_direct_self(struct cpu_info *ci, struct xc_cpu *self, xcfunc_t func, void *arg1, void *arg2)
 {
-	struct xc_cpu *self = xc_self();
-	bool on;
+	bool intr = machine_intr_disable(), run;
 
-	if (self == NULL || !machine_intr_enabled())
-		return false;
-	on = intr_enter();
-	if (xc_post_target(self->x_ci) == NULL || !xc_direct_first(self, self)) {
-		intr_leave(on);
-		return false;
+	run = intr && xc_is_target(ci->ci_index) && xc_direct_first(self, self);
+	if (run) {
+		intr_enter_quick(ci);
+		xc_stats_post(self, XC_LEVEL_HARD, true);
+		xc_direct_run(self, func, arg1, arg2);
+		/* A lazy mark is for the hook at the end of an interrupt. */
+		if (atomic_load_explicit(&self->x_lazy, memory_order_relaxed) != 0 ||
+		    !intr_leave_quick(ci))
+			intr_leave(true);
 	}
-	xc_stats_post(self, XC_LEVEL_HARD, true);
-	xc_direct_run(self, func, arg1, arg2);
-	intr_leave(on);
-	return true;
+	machine_intr_restore(intr);
+	return run ? 0 : xc_unicast_slot(XC_HARD, func, arg1, arg2, ci);
+}
+
+static uint64_t __attribute__((noinline, cold))
+xc_direct_else(unsigned flags, xcfunc_t func, void *arg1, void *arg2, struct cpu_info *ci)
+{
+	return xc_unicast_slot(flags, func, arg1, arg2, ci);
 }
 
 uint64_t
 xc_unicast(unsigned flags, xcfunc_t func, void *arg1, void *arg2, struct cpu_info *ci)
 {
-	const struct cpu_info *here = curcpu();
+	struct cpu_info *here = curcpu();
 	struct xc_cpu *target;
 	uint64_t ticket;
 
-	if (flags == XC_HARD && func != NULL && ci != NULL && here->ci_nmi_depth == 0 &&
-	    (target = xc_cpu_lookup(ci->ci_index)) != NULL && target->x_ci == ci) {
-		if (ci == here) {
-			if (xc_direct_self(func, arg1, arg2))
-				return 0;
-		} else if ((ticket = xc_direct_post(func, arg1, arg2, target)) != 0) {
-			return ticket;
-		}
-	}
-	return xc_unicast_slot(flags, func, arg1, arg2, ci);
+	if (__builtin_expect(flags != XC_HARD, 0) || __builtin_expect(func == NULL, 0) ||
+	    __builtin_expect(ci == NULL, 0) || here->ci_nmi_depth != 0 ||
+	    (target = xc_cpu_lookup(ci->ci_index)) == NULL || target->x_ci != ci)
+		return xc_direct_else(flags, func, arg1, arg2, ci);
+	if (ci == here)
+		return xc_direct_self(here, target, func, arg1, arg2);
+	ticket = xc_direct_post(here, func, arg1, arg2, ci, target);
+	return ticket != 0 ? ticket : xc_direct_else(flags, func, arg1, arg2, ci);
 }
 
 /* --- the target's side ------------------------------------------------------------------------ */
 
-/* Takes the CPU's own bit out of `todo`: false when there is no call, or it was withdrawn. */
-static inline bool
-xc_direct_claim(struct xc_cpu *xc, struct xc_slot *slot, uint64_t state)
-{
-	uint64_t word = xc_direct_word(xc, state);
-
-	/* Acquire: pairs with xc_direct_post(). */
-	return (state & XC_STATE_LIVE) != 0 &&
-	    atomic_compare_exchange_strong_explicit(&slot->s_group.g_word, &word,
-		word & ~(uint64_t)XC_GROUP_MASK, memory_order_acquire, memory_order_relaxed);
-}
-
 void
-xc_direct_free(struct xc_cpu *xc)
+xc_direct_time(struct xc_cpu *xc)
 {
-	/* Release: pairs with xc_direct_post(). */
-	atomic_store_explicit(&xc->x_direct, 0, memory_order_release);
-}
-
-/* Times of the call that has just run here. */
-static void __attribute__((noinline))
-xc_direct_time(struct xc_cpu *xc, const struct xc_slot *slot, uint64_t since)
-{
+	const struct xc_slot *slot = &xc->x_slot[XC_DIRECT];
 	uint64_t posted = atomic_load_explicit(&slot->s_posted, memory_order_relaxed);
 
-	xc_stats_time_run(xc, XC_LEVEL_HARD, posted, since);
+	xc_stats_time_run(xc, XC_LEVEL_HARD, posted,
+	    atomic_load_explicit(&xc->x_stack[XC_LEVEL_HARD].k_run->r_since, memory_order_relaxed));
 	xc_stats_time_end(xc_cpu_lookup(xc_slot_sender(xc, slot)), XC_LEVEL_HARD, posted);
-}
-
-void
-xc_direct_serve(struct xc_cpu *xc)
-{
-	struct xc_slot *slot = xc->x_direct_slot;
-	struct xc_stack *stack = &xc->x_stack[XC_LEVEL_HARD];
-	/* Acquire: pairs with xc_direct_post(). */
-	uint64_t state = atomic_load_explicit(&slot->s_state, memory_order_acquire), since;
-	xcfunc_t func = atomic_load_explicit(&slot->s_func, memory_order_relaxed);
-	unsigned depth;
-
-	if (!xc_direct_claim(xc, slot, state))
-		return;
-	since = machine_cycles();
-	depth = xc_run_begin(stack,
-	    xc_ticket_make(xc->x_ci->ci_index, XC_DIRECT, xc_state_generation(state)), func, since);
-	xc_run_hard_function(func, slot->s_arg1, slot->s_arg2);
-	xc_stats_add(&xc->x_figures->f_run[XC_CLASS_HARD]);
-	if (xc_stats_sampled(atomic_load_explicit(&slot->s_order, memory_order_relaxed)))
-		xc_direct_time(xc, slot, since);
-	/* Nobody withdraws what has begun, nor sleeps for a hard call.  Release: pairs with
-	 * xc_slot_result(). */
-	atomic_store_explicit(
-	    &slot->s_state, state & ~(uint64_t)XC_STATE_LIVE, memory_order_release);
-	xc_direct_free(xc);
-	xc_run_end(stack, depth);
 }
 
 bool

@@ -35,8 +35,7 @@ xc_group_is(uint64_t word, uint64_t tag)
 
 /* A group begins at a multiple of XC_GROUP_CPUS. */
 struct xc_group {
-	_Atomic uint64_t g_word;   /* partners are named where it is read and written */
-	_Atomic uint32_t g_posted; /* all of them, over or not; written before the call is live */
+	_Atomic uint64_t g_word; /* partners are named where it is read and written */
 };
 
 #endif

@@ -41,14 +41,6 @@
 #include "xcall/xc_internal.h"
 #include "xcall/xc_slot.h"
 
-#define XC_SENDER_BITS 64u
-
-static unsigned
-xc_inbox_words(void)
-{
-	return (ncpu + XC_SENDER_BITS - 1) / XC_SENDER_BITS;
-}
-
 void
 xc_inbox_init(struct xc_inbox *inbox)
 {
@@ -75,18 +67,6 @@ xc_inbox_push(struct xc_inbox *inbox, struct xc_call *call)
 		/* Release: pairs with xc_inbox_take_calls(). */
 	} while (!atomic_compare_exchange_weak_explicit(
 	    &inbox->i_pushed, &next, call, memory_order_release, memory_order_relaxed));
-}
-
-bool
-xc_inbox_pending(const struct xc_inbox *inbox)
-{
-	if (atomic_load_explicit(&inbox->i_taken, memory_order_relaxed) ||
-	    atomic_load_explicit(&inbox->i_pushed, memory_order_acquire) != NULL)
-		return true;
-	for (unsigned i = 0; i < xc_inbox_words(); i++)
-		if (atomic_load_explicit(&inbox->i_senders[i], memory_order_acquire) != 0)
-			return true;
-	return false;
 }
 
 /* Removes the sender whose turn it is; CPUSET_END when there is none. */

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "xcall/xc_call.h"
+#include "xcall/xc_port.h"
 #include "xcall/xc_ticket.h"
 
 struct xc_cpu;
@@ -46,8 +47,25 @@ void xc_inbox_init(struct xc_inbox *);
 /* Posts: a slot of that sender, published before; a descriptor.  Release; then xc_notify(). */
 void xc_inbox_add_sender(struct xc_inbox *, unsigned sender);
 void xc_inbox_push(struct xc_inbox *, struct xc_call *);
+#define XC_SENDER_BITS 64u
+static inline unsigned
+xc_inbox_words(void)
+{
+	return (ncpu + XC_SENDER_BITS - 1) / XC_SENDER_BITS;
+}
+
 /* Whether there may be something.  Acquire: pairs with the two above. */
-bool xc_inbox_pending(const struct xc_inbox *);
+static inline bool
+xc_inbox_pending(const struct xc_inbox *inbox)
+{
+	if (atomic_load_explicit(&inbox->i_taken, memory_order_relaxed) ||
+	    atomic_load_explicit(&inbox->i_pushed, memory_order_acquire) != NULL)
+		return true;
+	for (unsigned w = xc_inbox_words(); w-- != 0;)
+		if (atomic_load_explicit(&inbox->i_senders[w], memory_order_acquire) != 0)
+			return true;
+	return false;
+}
 /* What was begun in a slot of that owner. */
 void xc_job_of_slot(struct xc_job *, struct xc_cpu *sender, struct xc_slot *, uint64_t state);
 /* Begins the call whose turn it is; false when there is none.  Context of the level. */

@@ -30,6 +30,9 @@
  * nothing.  What is served in a nested spin of a hard function includes what the drain below it has
  * not come to yet.
  *
+ * A hard call to all is announced by one command, without x_notify (xc_wide.c): whoever has taken a
+ * notification, or spins, looks for these too.
+ *
  * NMIs have a word of their own, and no vector: x_nmi tells ours from those of others.
  *
  * A lazy post only marks x_lazy.  The end of every interrupt, the tick's too, moves the marks;
@@ -52,9 +55,11 @@
 #include "xcall/xc_ipi.h"
 #include "xcall/xc_stats.h"
 #include "xcall/xc_thread.h"
+#include "xcall/xc_wide.h"
 
 #define XC_BIT(level) (1u << (level))
-#define XC_BITS_HARD (XC_BIT(XC_LEVEL_HARD) | XC_BIT(XC_NOTIFY_IPI) | XC_BIT(XC_NOTIFY_DIRECT))
+#define XC_BITS_IPI (XC_BIT(XC_NOTIFY_IPI) | XC_BIT(XC_NOTIFY_TRIGGER))
+#define XC_BITS_HARD (XC_BIT(XC_LEVEL_HARD) | XC_BIT(XC_NOTIFY_DIRECT) | XC_BITS_IPI)
 
 #define XC_BITS_SOFT (XC_BIT(XC_LEVEL_SOFTSERIAL + 1) - XC_BIT(XC_LEVEL_SOFTCLOCK))
 
@@ -76,7 +81,7 @@ xc_intr_serve(struct xc_cpu *xc, uint32_t bits)
 {
 	if ((bits & (XC_BIT(XC_LEVEL_HARD) | XC_BIT(XC_NOTIFY_DIRECT))) != 0)
 		xc_intr_drain(xc, XC_LEVEL_HARD);
-	if ((bits & XC_BIT(XC_NOTIFY_IPI)) != 0)
+	if ((bits & XC_BITS_IPI) != 0)
 		xc_ipi_drain(xc);
 	for (uint32_t soft = bits & XC_BITS_SOFT; soft != 0; soft &= soft - 1)
 		softint_schedule(xc_intr_softint[__builtin_ctz(soft)]);
@@ -114,16 +119,23 @@ static void
 xc_intr_handler(void *arg __attribute__((unused)), struct trapframe *frame __attribute__((unused)))
 {
 	struct xc_cpu *xc = xc_self();
+	bool some = false;
 	uint32_t bits;
 
 	if (xc == NULL)
 		return; /* sent by nobody of ours */
 	bits = xc_intr_take(xc);
-	xc_stats_interrupt(xc, bits == 0);
 	if (bits == XC_BIT(XC_NOTIFY_DIRECT))
 		xc_direct_serve(xc);
-	else
+	else if (bits == XC_BIT(XC_NOTIFY_TRIGGER))
+		xc_ipi_run_triggers(xc);
+	else if (bits != 0)
 		xc_intr_serve(xc, bits);
+	/* Relaxed: as in xc_wide_serve(). */
+	if (atomic_load_explicit(&xc_wides.w_live, memory_order_relaxed) != 0)
+		some = xc_wide_serve(xc);
+	if (bits == 0 && !some)
+		xc_stats_empty(xc);
 	xc_intr_look_lazy(xc);
 }
 
@@ -153,6 +165,7 @@ xc_intr_inline(struct xc_cpu *self, uint32_t more, bool intr)
 	bool on = intr_enter();
 
 	xc_intr_serve(self, xc_intr_take(self) | more);
+	xc_wide_serve(self);
 	intr_leave(on || intr);
 }
 
@@ -217,7 +230,8 @@ xc_intr_poll(void)
 	if (depth == 0 &&
 	    ((atomic_load_explicit(&xc->x_notify, memory_order_relaxed) |
 		 atomic_load_explicit(&xc->x_lazy, memory_order_relaxed)) &
-		XC_BITS_HARD) == 0)
+		XC_BITS_HARD) == 0 &&
+	    !xc_wide_pending(xc))
 		return;
 	/* Acquire, both: pair with xc_intr_notify() and xc_intr_notify_lazy(). */
 	atomic_fetch_and_explicit(&xc->x_notify, ~XC_BITS_HARD, memory_order_acquire);
@@ -228,6 +242,7 @@ xc_intr_poll(void)
 		xc_run_job(xc, XC_LEVEL_HARD, &job);
 	}
 	xc_ipi_drain(xc);
+	xc_wide_serve(xc);
 	intr_leave(on);
 }
 

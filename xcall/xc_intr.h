@@ -10,9 +10,11 @@
 #include "xcall/xc_internal.h"
 #include "xcall/xc_ticket.h"
 
-/* The bits of ipi(9) and of the direct slot in x_notify, behind those of the levels. */
+/* The bits of ipi(9), messages and triggers, and of the direct slot in x_notify, behind those of
+ * the levels. */
 #define XC_NOTIFY_IPI XC_LEVELS
 #define XC_NOTIFY_DIRECT (XC_LEVELS + 1)
+#define XC_NOTIFY_TRIGGER (XC_LEVELS + 2)
 
 /* Establishes vector, soft interrupts, NMI; once. */
 void xc_intr_init(void);
@@ -20,14 +22,17 @@ void xc_intr_init(void);
  * interrupts off; `intr`: they were on before it.  The own CPU then serves at once, and they are on
  * when this returns: it comes last. */
 void xc_intr_notify(struct xc_cpu *self, struct xc_cpu *target, unsigned level, bool intr);
-/* The same for the direct slot of another CPU. */
+/* The same, in few instructions, for another CPU and a bit of the hard level. */
 static inline void
-xc_intr_notify_direct(struct xc_cpu *target)
+xc_intr_notify_hard(struct xc_cpu *target, struct cpu_info *ci, unsigned bit)
 {
-	/* Release: pairs with xc_intr_take(). */
-	if (atomic_fetch_or_explicit(
-		&target->x_notify, 1u << XC_NOTIFY_DIRECT, memory_order_acq_rel) == 0)
-		xcp_send_call(target->x_ci);
+	uint32_t none = 0;
+
+	/* Release, both: pair with xc_intr_take(). */
+	if (atomic_compare_exchange_strong_explicit(
+		&target->x_notify, &none, 1u << bit, memory_order_acq_rel, memory_order_relaxed) ||
+	    atomic_fetch_or_explicit(&target->x_notify, 1u << bit, memory_order_acq_rel) == 0)
+		xcp_send_call(ci);
 }
 /* The same once more, and an interrupt or NMI whatever was sent before: one may have been lost.
  * Any context but NMI. */

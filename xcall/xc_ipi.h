@@ -17,7 +17,8 @@ void xc_ipi_init_cpu(struct xc_cpu *);
 void xc_ipi_send(struct xc_cpu *self, struct xc_cpu *target, unsigned ipi, bool intr);
 /* Whether xc_ipi_drain() would find something.  Any context. */
 bool xc_ipi_pending(const struct xc_cpu *);
-/* Runs what was triggered and sent to this CPU before.  Hard interrupt context. */
+/* Runs what was triggered on this CPU, and sent to it, before.  Hard interrupt context. */
+void xc_ipi_run_triggers(struct xc_cpu *);
 void xc_ipi_drain(struct xc_cpu *);
 
 #endif

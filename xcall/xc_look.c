@@ -39,6 +39,7 @@ xc_look_ticket(const struct xc_event *event, struct xc_view *view)
 	view->v_func = atomic_load_explicit(&event->e_slot->s_func, memory_order_relaxed);
 	view->v_posted = atomic_load_explicit(&event->e_slot->s_posted, memory_order_relaxed);
 	view->v_lazy = atomic_load_explicit(&event->e_slot->s_lazy, memory_order_relaxed);
+	view->v_sender = xc_slot_sender(event->e_sender, event->e_slot);
 	for (unsigned group = 0; group * XC_GROUP_CPUS < ncpu; group++) {
 		if (!xc_slot_group(
 			event->e_sender, event->e_slot, ticket, group, &posted, &todo, &unfinished))
@@ -194,7 +195,8 @@ void
 xc_look_target(const struct xc_view *view, unsigned cpu, struct xc_standing *standing)
 {
 	const struct xc_cpu *xc = xc_cpu_lookup(cpu);
-	enum xc_level level = view->v_event.e_level;
+	const struct xc_event *event = &view->v_event;
+	enum xc_level level = event->e_level;
 	bool begun, finished, above = false;
 
 	*standing = (struct xc_standing){ .t_stand = XC_STAND_OVER };
@@ -215,7 +217,8 @@ xc_look_target(const struct xc_view *view, unsigned cpu, struct xc_standing *sta
 	standing->t_stand = above ? XC_STAND_QUEUED : XC_STAND_UNTAKEN;
 	standing->t_due = level == XC_LEVEL_NMI
 	    ? atomic_load_explicit(&xc->x_nmi, memory_order_relaxed) != 0
-	    : atomic_load_explicit(&xc->x_notify, memory_order_relaxed) != 0;
+	    : atomic_load_explicit(&xc->x_notify, memory_order_relaxed) != 0 ||
+		(event->e_slot != NULL && event->e_slot == &event->e_sender->x_slot[XC_WIDE]);
 }
 
 uint64_t

@@ -19,6 +19,7 @@ struct xc_view {
 	xcfunc_t v_func;
 	uint64_t v_posted; /* cycles */
 	bool v_lazy;
+	unsigned v_sender;                       /* of a ticket */
 	unsigned v_targets, v_begun, v_finished; /* how many */
 };
 

@@ -14,14 +14,16 @@
  *  5. mutex_held_count(), mutex_owner(), l_blocked_on: adaptive mutexes are seen, not used.
  *  6. cpu_nmi_p(), cpu_intr_p(), cpu_softintr_p(); xcp_unsleepable(), xcp_context().
  *  7. machine_intr_disable(), _restore(), _enabled(); kpreempt_disable(), _enable(); xcp_pause().
- *  8. intr_establish(), intr_enter(), intr_leave(), intr_establish_exit(); intr_hook_t,
- *     struct trapframe (opaque), INTR_VECTOR_XCALL; xcp_send_call().
+ *  8. intr_establish(), intr_enter(), intr_leave(), _quick() of both, intr_establish_exit();
+ *     intr_hook_t, struct trapframe (opaque), INTR_VECTOR_XCALL; xcp_send_call(),
+ *     machine_send_call_others().
  *  9. nmi_establish(), xcp_send_nmi().
  * 10. softint_establish(), _schedule(); SOFTINT_MPSAFE, SOFTINT_ and IPL_SOFT: four levels each.
- * 11. clock_ns(), machine_cycles(), clock_cycles_to_ns(). 12. kmem_boot_alloc().
+ * 11. clock_ns(), machine_cycles(), _early(), clock_cycles_to_ns(). 12. kmem_boot_alloc().
  * 13. panic(), _establish(), _stop_here(), KASSERT(), KASSERTMSG(); evcnt_attach_dynamic(), _sum(),
- *     _increment(); printf() and such; EBUSY and such; machine_backtrace(), _hypervisor(),
- *     _stack_pointer(); ksyms_format(), spinlock_wanted(), lockdebug_held_by_cpu(), _by_lwp().
+ *     _increment(); machine_count(); printf() and such; EBUSY and such; machine_backtrace(),
+ *     _hypervisor(), _stack_pointer(); ksyms_format(), spinlock_wanted(), lockdebug_held_by_cpu(),
+ *     _by_lwp().
  */
 #ifndef XCALL_XC_PORT_H
 #define XCALL_XC_PORT_H
@@ -81,7 +83,6 @@ xcp_unsleepable(void)
 		return "outside of threads";
 	return NULL;
 }
-
 #define xcp_pause() machine_pause()
 /* Interrupts off, not in an NMI; the stores before are visible to the handler. */
 static inline void

@@ -12,6 +12,7 @@
 
 #include "xcall/xc_descriptor.h"
 #include "xcall/xc_internal.h"
+#include "xcall/xc_run_hard.h"
 #include "xcall/xc_slot.h"
 #include "xcall/xc_stats.h"
 #include "xcall/xc_thread.h"
@@ -29,7 +30,7 @@ xc_run_init(struct xc_stack *stack, enum xc_level level)
 }
 
 /* Apart from its callers, whose stack frames nest. */
-_Noreturn void __attribute__((noinline))
+static _Noreturn void __attribute__((noinline))
 xc_run_blame(uintptr_t func, const struct xcp_context *before, bool elsewhere)
 {
 	const struct xcp_context after = xcp_context();
@@ -40,6 +41,15 @@ xc_run_blame(uintptr_t func, const struct xcp_context *before, bool elsewhere)
 	    ksyms_format(func, name), after.nopreempt, before->nopreempt,
 	    after.intr_on ? "on" : "off", before->intr_on ? "on" : "off", after.spinlocks,
 	    before->spinlocks, after.mutexes, before->mutexes, elsewhere ? "another" : "same");
+}
+
+_Noreturn void
+xc_run_blame_hard(uintptr_t func, uint64_t held, bool elsewhere)
+{
+	xc_run_blame(func,
+	    &(struct xcp_context){
+		.nopreempt = (uint32_t)(held >> 32), .spinlocks = (uint32_t)held },
+	    elsewhere);
 }
 
 static void
@@ -62,20 +72,14 @@ xc_run_function(xcfunc_t func, void *arg1, void *arg2)
 	xc_run_check((uintptr_t)func, &before, machine_stack_pointer() != stack);
 }
 
-static inline __attribute__((always_inline)) void
-xc_run_handler_here(void (*func)(void *), void *arg)
+void
+xc_run_handler(void (*func)(void *), void *arg)
 {
 	struct xcp_context before = xcp_context();
 	uintptr_t stack = machine_stack_pointer();
 
 	(*func)(arg);
 	xc_run_check((uintptr_t)func, &before, machine_stack_pointer() != stack);
-}
-
-void
-xc_run_handler(void (*func)(void *), void *arg)
-{
-	xc_run_handler_here(func, arg);
 }
 
 /* Of a descriptor: the record says so until the end. */
@@ -97,7 +101,7 @@ xc_run_job(struct xc_cpu *xc, enum xc_level level, const struct xc_job *job)
 	KASSERT(depth < xc_run_limit(level));
 	if (job->j_call != NULL)
 		xc_run_set_call(&stack->k_run[depth], job->j_call, job->j_number);
-	xc_run_begin(stack, job->j_ticket, job->j_func, since);
+	xc_run_begin(stack, depth, job->j_ticket, job->j_func, since);
 	/* Release: pairs with xc_drain_calls(), which then looks for the record. */
 	if (job->j_call != NULL)
 		atomic_store_explicit(
@@ -117,19 +121,6 @@ xc_run_job(struct xc_cpu *xc, enum xc_level level, const struct xc_job *job)
 	xc_run_end(stack, depth);
 	if (job->j_call != NULL)
 		xc_run_set_call(&stack->k_run[depth], NULL, 0);
-}
-
-void
-xc_run_hard(struct xc_cpu *xc, void (*func)(void *), void *arg)
-{
-	struct xc_stack *stack = &xc->x_stack[XC_LEVEL_HARD];
-	unsigned depth;
-
-	KASSERT(atomic_load_explicit(&stack->k_depth, memory_order_relaxed) < XC_DEPTH_MAX);
-	/* The record says which function it is; nobody calls it from there. */
-	depth = xc_run_begin(stack, 0, (xcfunc_t)(uintptr_t)func, machine_cycles());
-	xc_run_handler_here(func, arg);
-	xc_run_end(stack, depth);
 }
 
 unsigned

@@ -33,7 +33,7 @@ struct xc_run {                                /* a function on the stack of thi
 	_Atomic uint64_t r_number;             /* a, h: j_number */
 	_Atomic uint64_t r_wait_ticket;        /* a, h: what it waits for without a timeout */
 	_Atomic(struct xc_call *) r_wait_call; /* a, h: the same, a descriptor */
-};
+} __attribute__((aligned(CACHE_LINE_BYTES)));
 
 struct xc_stack {                 /* those of one level */
 	_Atomic unsigned k_depth; /* a, h */
@@ -41,11 +41,10 @@ struct xc_stack {                 /* those of one level */
 };
 
 void xc_run_init(struct xc_stack *, enum xc_level);
-/* A new record on top, of a call by ticket or (0) of nobody's; the depth below it, for the end. */
-static inline unsigned
-xc_run_begin(struct xc_stack *stack, uint64_t ticket, xcfunc_t func, uint64_t since)
+/* A new record on top of `depth`, of a call by ticket or (0) of nobody's. */
+static inline void
+xc_run_begin(struct xc_stack *stack, unsigned depth, uint64_t ticket, xcfunc_t func, uint64_t since)
 {
-	unsigned depth = atomic_load_explicit(&stack->k_depth, memory_order_relaxed);
 	struct xc_run *run = &stack->k_run[depth];
 
 	/* Relaxed: the depth comes after them. */
@@ -54,7 +53,6 @@ xc_run_begin(struct xc_stack *stack, uint64_t ticket, xcfunc_t func, uint64_t si
 	atomic_store_explicit(&run->r_since, since, memory_order_relaxed);
 	/* Release: pairs with xc_run_depth(). */
 	atomic_store_explicit(&stack->k_depth, depth + 1, memory_order_release);
-	return depth;
 }
 
 static inline void
@@ -64,29 +62,9 @@ xc_run_end(struct xc_stack *stack, unsigned depth)
 	atomic_store_explicit(&stack->k_depth, depth, memory_order_release);
 }
 
-_Noreturn void xc_run_blame(uintptr_t func, const struct xcp_context *before, bool elsewhere);
-
-/* Calls a function of the hard level.  Adaptive mutexes refuse it by themselves. */
-static inline void
-xc_run_hard_function(xcfunc_t func, void *arg1, void *arg2)
-{
-	const struct cpu_info *ci = curcpu();
-	unsigned nopreempt = ci->ci_nopreempt, spinlocks = ci->ci_spin_depth;
-	uintptr_t stack = machine_stack_pointer();
-
-	(*func)(arg1, arg2);
-	if (ci->ci_nopreempt != nopreempt || ci->ci_spin_depth != spinlocks ||
-	    machine_intr_enabled() || machine_stack_pointer() != stack)
-		xc_run_blame((uintptr_t)func,
-		    &(struct xcp_context){ .nopreempt = nopreempt, .spinlocks = spinlocks },
-		    machine_stack_pointer() != stack);
-}
-
 /* Calls it, and panics when it does not leave its context as it found it. */
 void xc_run_function(xcfunc_t, void *arg1, void *arg2);
 void xc_run_handler(void (*func)(void *), void *arg);
-/* Runs a handler on top of the hard level's stack, as nobody's call.  Hard interrupt context. */
-void xc_run_hard(struct xc_cpu *, void (*func)(void *), void *arg);
 /* Runs what was begun, on top of that level's stack, and finishes it. */
 void xc_run_job(struct xc_cpu *, enum xc_level, const struct xc_job *);
 /* Acquire: pairs with xc_run_job(): the records below it are those of running functions. */

@@ -9,10 +9,11 @@
  *
  * Implementation
  *
- * Each CPU owns XC_SLOTS slots, used by whoever posts on it.  A post has interrupts off, so a CPU
- * takes slots one at a time; anybody gives them back.  They are taken in turn, so that their
- * generations, and with them the life of the ticket format, advance evenly.  Credits bound how many
- * the classes of levels hold: a hard call never waits for a slot that only a thread could free.
+ * Each CPU owns a pool of XC_POOL slots, used by whoever posts on it.  A post has interrupts off,
+ * so a CPU takes slots one at a time; anybody gives them back.  They are taken in turn, so that
+ * their generations, and with them the life of the ticket format, advance evenly.  Credits bound
+ * how many the classes of levels hold: a hard call never waits for a slot that only a thread could
+ * free.
  *
  * Targets are bits in group words, XC_GROUP_CPUS to a word: one word in the slot, or, when the
  * targets are in more than one group, a board of words on lines of their own.  Who empties the
@@ -66,6 +67,7 @@
 #include "xcall/xc_internal.h"
 #include "xcall/xc_stats.h"
 #include "xcall/xc_thread.h"
+#include "xcall/xc_wide.h"
 
 /* Boards of a CPU: calls with targets in more than one group that it may have in flight, by
  * class. */
@@ -81,7 +83,7 @@ static const int xc_credits[XC_CREDITS] = {
 	[XC_CREDIT_NMI] = XC_ROOM_NMI,
 };
 _Static_assert(
-    XC_ROOM_SLEEP + XC_ROOM_HARD + XC_ROOM_NMI == XC_DIRECT, "who has a credit finds a slot");
+    XC_ROOM_SLEEP + XC_ROOM_HARD + XC_ROOM_NMI == XC_POOL, "who has a credit finds a slot");
 
 enum xc_credit
 xc_slot_credit(enum xc_level level)
@@ -100,14 +102,26 @@ xc_slot_ngroups(void)
 void
 xc_slot_init_cpu(struct xc_cpu *xc)
 {
-	xc->x_slot = kmem_boot_alloc(XC_SLOTS * sizeof(*xc->x_slot));
-	if (xc_slot_ngroups() > 1)
-		xc->x_board = kmem_boot_alloc(XC_BOARDS * xc_slot_ngroups() * sizeof(*xc->x_board));
+	/* The last board is the wide slot's; where there is one group only, nobody else needs
+	 * one. */
+	xc->x_board = kmem_boot_alloc(
+	    (xc_slot_ngroups() > 1 ? (XC_BOARDS + 1) * xc_slot_ngroups() : 1) *
+	    sizeof(*xc->x_board));
 	for (unsigned c = 0; c < XC_CREDITS; c++)
 		atomic_store_explicit(&xc->x_credit[c], xc_credits[c], memory_order_relaxed);
 	atomic_store_explicit(&xc->x_boards, (1u << XC_BOARDS) - 1, memory_order_relaxed);
 	atomic_store_explicit(&xc->x_free, XC_ALL_FREE, memory_order_relaxed);
 	xc_direct_init_cpu(xc);
+	xc_wide_init_cpu(xc);
+}
+
+struct xc_board_group *
+xc_slot_wide_board(struct xc_cpu *xc, struct xc_slot *slot)
+{
+	unsigned board = xc_slot_ngroups() > 1 ? XC_BOARDS : 0;
+
+	atomic_store_explicit(&slot->s_board, (uint8_t)board, memory_order_relaxed);
+	return &xc->x_board[board * xc_slot_ngroups()];
 }
 
 static uint64_t
@@ -195,6 +209,17 @@ xc_slot_own_group(struct xc_cpu *xc, struct xc_slot *slot, unsigned cpu)
 	return &slot->s_group;
 }
 
+/* Where all targets of such a group stand, of a call that is live or is being posted. */
+static _Atomic uint32_t *
+xc_slot_posted_of(const struct xc_cpu *xc, struct xc_slot *slot, unsigned cpu)
+{
+	unsigned board = atomic_load_explicit(&slot->s_board, memory_order_relaxed);
+
+	if (board != XC_NO_BOARD)
+		return &xc->x_board[board * xc_slot_ngroups() + cpu / XC_GROUP_CPUS].b_posted;
+	return &slot->s_group_posted;
+}
+
 void
 xc_slot_target(struct xc_cpu *xc, struct xc_slot *slot, unsigned base, uint32_t mask)
 {
@@ -203,7 +228,7 @@ xc_slot_target(struct xc_cpu *xc, struct xc_slot *slot, unsigned base, uint32_t 
 
 	KASSERT(base % XC_GROUP_CPUS == 0 && mask != 0 && mask <= XC_GROUP_MASK);
 	atomic_store_explicit(&slot->s_base, (uint16_t)base, memory_order_relaxed);
-	atomic_store_explicit(&group->g_posted, mask, memory_order_relaxed);
+	atomic_store_explicit(xc_slot_posted_of(xc, slot, base), mask, memory_order_relaxed);
 	/* Relaxed, all of these: the state that makes the call live comes after them. */
 	atomic_store_explicit(&group->g_word,
 	    xc_group_tag((unsigned)(slot - xc->x_slot), xc_state_generation(state) + 1) |
@@ -372,9 +397,13 @@ xc_slot_retire(struct xc_cpu *xc, struct xc_slot *slot)
 		/* Release: pairs with xc_drain_slots(), which passes over what is not live. */
 		atomic_fetch_and_explicit(
 		    &xc->x_live[level], ~xc_slot_bit(xc, slot), memory_order_release);
+	if (slot == &xc->x_slot[XC_WIDE])
+		xc_wide_over(xc);
 	/* Release: pairs with xc_slot_result(); what the other targets did came before, through the
 	 * words that they and we changed.  Sequentially consistent: s_waited is read after it. */
 	atomic_store_explicit(&slot->s_state, state, memory_order_seq_cst);
+	if (slot == &xc->x_slot[XC_WIDE])
+		return; /* the next call may be in it */
 	waited = atomic_load_explicit(&slot->s_waited, memory_order_seq_cst);
 
 	if (slot == xc->x_direct_slot) {
@@ -390,8 +419,7 @@ xc_slot_retire(struct xc_cpu *xc, struct xc_slot *slot)
 		xc_thread_wake_posters(xc, class);
 }
 
-/* Those of a group are all done with; the call may be over. */
-static void
+void
 xc_slot_group_done(struct xc_cpu *xc, struct xc_slot *slot)
 {
 	/* Release for what this group did, acquire for the others: the last one passes all on.  Who
@@ -473,12 +501,12 @@ xc_slot_lookup(uint64_t ticket, struct xc_cpu **owner)
 unsigned
 xc_slot_sender(const struct xc_cpu *owner, const struct xc_slot *slot)
 {
-	const struct xc_cpu *from = NULL;
+	uint32_t from = 0;
 
 	/* Relaxed: who looks at a call that may end looks at its state again. */
 	if (slot == owner->x_direct_slot)
-		from = atomic_load_explicit(&slot->s_from, memory_order_relaxed);
-	return (from != NULL ? from : owner)->x_ci->ci_index;
+		from = atomic_load_explicit(&slot->s_taken, memory_order_relaxed);
+	return from != 0 ? from - 1 : owner->x_ci->ci_index;
 }
 
 uint64_t
@@ -514,11 +542,19 @@ xc_slot_group(const struct xc_cpu *xc, const struct xc_slot *slot, uint64_t tick
 
 	if (g == NULL || xc_slot_result(slot, ticket) != EBUSY)
 		return false;
-	*posted = atomic_load_explicit(&g->g_posted, memory_order_relaxed);
+	*posted = atomic_load_explicit(
+	    xc_slot_posted_of(xc, (struct xc_slot *)(uintptr_t)slot, group * XC_GROUP_CPUS),
+	    memory_order_relaxed);
 	/* Acquire: the state is looked at again after it. */
 	word = atomic_load_explicit(&g->g_word, memory_order_acquire);
 	*todo = word & XC_GROUP_MASK;
 	*unfinished = word >> XC_GROUP_CPUS & XC_GROUP_MASK;
+	if (slot == &xc->x_slot[XC_WIDE] &&
+	    xc_group_is(word, xc_group_tag(XC_WIDE, xc_ticket_generation(ticket) + 1))) {
+		/* Its last target prepares the groups for the next call (xc_wide_over()). */
+		*todo = *unfinished = 0;
+		return *posted != 0 && xc_slot_result(slot, ticket) == EBUSY;
+	}
 	return xc_group_is(word, tag) && xc_slot_result(slot, ticket) == EBUSY;
 }
 

@@ -108,14 +108,14 @@ xc_stats_stall(struct xc_cpu *self, bool resent)
 void
 xc_stats_served(struct xc_cpu *here)
 {
-	xc_stats_add(&here->x_figures->f_served);
+	machine_count(&here->x_figures->f_served);
 }
 
 void
 xc_stats_empty(struct xc_cpu *here)
 {
 	evcnt_increment(&xc_empty_ev);
-	xc_stats_add(&here->x_figures->f_empty);
+	machine_count(&here->x_figures->f_empty);
 }
 
 static void
@@ -179,7 +179,7 @@ xc_stats(const struct cpu_info *ci, struct xc_stats *stats)
 		xc_stats_copy(&stats->run_ns[c], &f->f_run_ns[c]);
 		xc_stats_copy(&stats->complete[c], &f->f_complete[c]);
 	}
-	stats->interrupts = xc_stats_get(&f->f_interrupts);
+	stats->interrupts = xc_stats_get(&ci->ci_intr_count[INTR_VECTOR_XCALL]);
 	stats->empty = xc_stats_get(&f->f_empty);
 	stats->served_waiting = xc_stats_get(&f->f_served);
 	stats->resent = xc_stats_get(&f->f_resent);

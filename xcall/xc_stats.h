@@ -22,7 +22,7 @@ struct xc_times {
 struct xc_figures {
 	_Atomic uint64_t f_posted[XC_CLASSES], f_run[XC_CLASSES], f_full[XC_CLASSES];
 	_Atomic uint64_t f_broadcasts; /* of f_posted */
-	_Atomic uint64_t f_interrupts, f_empty, f_served, f_resent, f_stalls;
+	_Atomic uint64_t f_empty, f_served, f_resent, f_stalls;
 	struct xc_times f_begin[XC_CLASSES], f_run_ns[XC_CLASSES];
 	/* The targets write these. */
 	struct xc_times f_complete[XC_CLASSES] __attribute__((aligned(CACHE_LINE_BYTES)));
@@ -49,22 +49,14 @@ void xc_stats_early(bool unicast); /* a call ran inline in bring-up */
 static inline void
 xc_stats_post(struct xc_cpu *self, enum xc_level level, bool unicast)
 {
-	xc_stats_add(&self->x_figures->f_posted[xc_stats_class(level)]);
+	machine_count(&self->x_figures->f_posted[xc_stats_class(level)]);
 	if (!unicast)
-		xc_stats_add(&self->x_figures->f_broadcasts);
+		machine_count(&self->x_figures->f_broadcasts);
 }
 /* A post found no room; a wait was due for a report, or announced a call again: by this CPU. */
 void xc_stats_full(struct xc_cpu *self, enum xc_level);
 void xc_stats_stall(struct xc_cpu *self, bool resent);
-/* An interrupt was taken here, for nothing or not. */
-void xc_stats_empty(struct xc_cpu *here);
-static inline void
-xc_stats_interrupt(struct xc_cpu *here, bool empty)
-{
-	xc_stats_add(&here->x_figures->f_interrupts);
-	if (empty)
-		xc_stats_empty(here);
-}
+void xc_stats_empty(struct xc_cpu *here);  /* an interrupt was taken here for nothing */
 void xc_stats_served(struct xc_cpu *here); /* a hard function runs in a wait of this CPU */
 
 /* Calls whose number among the posts of their sender has none of these bits are timed. */
@@ -83,7 +75,7 @@ static inline void
 xc_stats_run(struct xc_cpu *here, enum xc_level level, uint64_t order, uint64_t posted_cycles,
     uint64_t since_cycles)
 {
-	xc_stats_add(&here->x_figures->f_run[xc_stats_class(level)]);
+	machine_count(&here->x_figures->f_run[xc_stats_class(level)]);
 	if (xc_stats_sampled(order))
 		xc_stats_time_run(here, level, posted_cycles, since_cycles);
 }

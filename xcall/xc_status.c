@@ -81,7 +81,7 @@ xc_status(uint64_t where, struct xc_status *status)
 	now = machine_cycles();
 	*status = (struct xc_status){ .func = view.v_func,
 		.flags = xc_status_flags(event.e_level) | (view.v_lazy ? XC_LAZY : 0),
-		.sender = xc_slot_sender(event.e_sender, event.e_slot),
+		.sender = view.v_sender,
 		.posted = view.v_targets,
 		.begun = view.v_begun,
 		.finished = view.v_finished,
@@ -147,8 +147,7 @@ xc_status_print_slot(
 {
 	struct xc_view view;
 
-	if (!xc_look_slot(owner, slot, &view) ||
-	    xc_slot_sender(owner, &owner->x_slot[slot]) != sender->x_ci->ci_index)
+	if (!xc_look_slot(owner, slot, &view) || view.v_sender != sender->x_ci->ci_index)
 		return;
 	xc_text_add(text, "  posted   ");
 	xc_text_add_view(text, &view);

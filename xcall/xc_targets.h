@@ -32,6 +32,7 @@ xc_self(void)
 extern struct xc_targets {
 	_Atomic uint64_t t_set[CPUSET_WORDS]; /* a */
 	_Atomic unsigned t_count;             /* a */
+	_Atomic uint64_t t_version;           /* a: grows with each change, which comes before */
 } xc_targets;
 /* Whether calls can be posted to it.  Interrupts off until the post is over. */
 static inline bool

@@ -30,9 +30,12 @@ enum xc_level {
 /* The largest one would reach the values that are errors. */
 #define XC_GENERATION_MAX ((UINT64_C(1) << (64 - XC_TICKET_GENERATION_SHIFT)) - 2)
 /* Slots of a CPU, as many as a ticket can name.  The last one is not for its own calls: it is the
- * direct slot, for a call to it (xc_direct.c). */
+ * direct slot, for a call to it (xc_direct.c).  The one before is for its calls to all
+ * (xc_wide.c); the others are its pool. */
 #define XC_SLOTS (1u << XC_TICKET_SLOT_BITS)
 #define XC_DIRECT (XC_SLOTS - 1)
+#define XC_WIDE (XC_SLOTS - 2)
+#define XC_POOL (XC_SLOTS - 2)
 
 static inline uint64_t
 xc_ticket_make(unsigned cpu, unsigned slot, uint64_t generation)

@@ -229,44 +229,51 @@ xc_wait_until(uint64_t where, uint64_t deadline_ns, const char *who)
 						 : xc_ticket_result(where);
 }
 
-/* Looks at a hard call as often as it takes another CPU to run something short, before anything
- * else is set up for the wait; EBUSY: it needs more than that. */
-static inline int
-xc_wait_look(uint64_t where)
+/* Neither says of which priority the call was: legal in every context. */
+static int __attribute__((noinline, cold)) xc_wait_else(uint64_t where, uintptr_t caller)
 {
-	const struct cpu_info *ci = curcpu();
-	const struct xc_cpu *owner = xc_cpu_lookup(xc_ticket_cpu(where));
-	uint64_t live = xc_state_live(xc_ticket_generation(where), XC_LEVEL_HARD);
-	const struct xc_slot *slot;
-
-	if (owner == NULL)
-		return EBUSY;
-	slot = &owner->x_slot[xc_ticket_slot(where)];
-	if (ci->ci_nmi_depth != 0 || ci->ci_spin_depth != 0 ||
-	    atomic_load_explicit(&slot->s_lazy, memory_order_relaxed))
-		return EBUSY;
-	for (unsigned i = 0; i < XC_SPINS; i++) {
-		/* Acquire: pairs with xc_slot_retire() and xc_direct_serve(). */
-		uint64_t state = atomic_load_explicit(&slot->s_state, memory_order_acquire);
-
-		if (state != live)
-			return state == (live & ~(uint64_t)XC_STATE_LIVE) ? 0 : EBUSY;
-		xcp_pause();
-	}
-	return EBUSY;
-}
-
-int
-xc_wait(uint64_t where)
-{
-	/* Neither says of which priority the call was: legal in every context. */
 	if (where == 0)
 		return 0;
 	if (XC_ISERR(where))
-		return xc_wait_error(where, (uintptr_t)__builtin_return_address(0));
-	if (xc_wait_look(where) == 0)
-		return 0;
+		return xc_wait_error(where, caller);
 	return xc_wait_until(where, XC_FOREVER, "xc_wait");
+}
+
+/* Whether a wait for a hard call is illegal here: one word of two. */
+static inline bool
+xc_wait_forbidden(const struct cpu_info *ci)
+{
+	return ((uint64_t)ci->ci_spin_depth << 32 | ci->ci_nmi_depth) != 0;
+}
+
+/* A hard call is looked at as often as it takes another CPU to run something short, before anything
+ * else is set up for the wait. */
+int
+xc_wait(uint64_t where)
+{
+	const struct cpu_info *ci = curcpu();
+	const struct xc_cpu *owner = xc_cpu_lookup(xc_ticket_cpu(where));
+	uint64_t live = xc_state_live(xc_ticket_generation(where), XC_LEVEL_HARD), state;
+	const struct xc_slot *slot;
+
+	if (where == 0)
+		return 0;
+	if (owner == NULL || xc_wait_forbidden(ci))
+		return xc_wait_else(where, (uintptr_t)__builtin_return_address(0));
+	slot = &owner->x_slot[xc_ticket_slot(where)];
+	if (atomic_load_explicit(&slot->s_lazy, memory_order_relaxed))
+		return xc_wait_else(where, (uintptr_t)__builtin_return_address(0));
+	for (unsigned i = 0; i < XC_SPINS; i++) {
+		/* Acquire: pairs with xc_slot_retire() and xc_direct_serve(). */
+		state = atomic_load_explicit(&slot->s_state, memory_order_acquire);
+		if (state != live) {
+			if (state == (live & ~(uint64_t)XC_STATE_LIVE))
+				return 0;
+			break;
+		}
+		xcp_pause();
+	}
+	return xc_wait_else(where, (uintptr_t)__builtin_return_address(0));
 }
 
 int

@@ -8,7 +8,8 @@
  *
  * Implementation
  *
- * One call, read along its way (a hard one to one CPU may go straight: xc_direct.c):
+ * One call, read along its way (a hard one to one CPU, or to all, may go straight: xc_direct.c,
+ * xc_wide.c):
  *
  *	xc_unicast_slot()	checks the caller (xcall.c)
  *	xc_slot_take()		finds a slot of the sender's CPU (xc_slot.c)
@@ -41,9 +42,9 @@
  *
  * Limits
  *
- * A call to a set fills in and notifies with interrupts off, in time linear in the CPUs.  A target
- * that never schedules its xcall/N, or keeps interrupts off for ever, is waited for; xc_stall.c
- * says so.
+ * A call to a set fills in and notifies with interrupts off, in time linear in the CPUs, unless it
+ * is a hard one to all.  A target that never schedules its xcall/N, or keeps interrupts off for
+ * ever, is waited for; xc_stall.c says so.
  */
 #include "xcall/xcall.h"
 
@@ -55,6 +56,7 @@
 #include "xcall/xc_stall.h"
 #include "xcall/xc_stats.h"
 #include "xcall/xc_thread.h"
+#include "xcall/xc_wide.h"
 
 #define XC_FLAGS_LEVEL (XC_HIGHPRI | XC_HARD | XC_NMI)
 #define XC_FLAGS_ALL (XC_FLAGS_LEVEL | XC_NOSELF | XC_TRY | XC_LAZY | XC_IPL_MASK)
@@ -359,7 +361,9 @@ xc_post_many(const char *who, unsigned flags, xcfunc_t func, void *arg1, void *a
 uint64_t
 xc_broadcast(unsigned flags, xcfunc_t func, void *arg1, void *arg2)
 {
-	return xc_post_many("xc_broadcast", flags, func, arg1, arg2, NULL);
+	uint64_t ticket = xc_wide_post(flags, func, arg1, arg2);
+
+	return ticket != 0 ? ticket : xc_post_many("xc_broadcast", flags, func, arg1, arg2, NULL);
 }
 
 uint64_t

@@ -361,6 +361,7 @@ smp_start(const struct bootinfo *bi)
 			    s->failure);
 		}
 	}
+	machine_send_others_ok = smp_failed() == 0;
 	/* All at once: those that wait to be let go spin, and an emulator with fewer cores than
 	 * CPUs gives each its turn. */
 	for (struct smp_slot *s = smp_slots; s < smp_slots + smp_slot_count; s++) {

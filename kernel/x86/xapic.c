@@ -24,18 +24,18 @@
 /* A command is taken within microseconds; a million uncached reads last tens of milliseconds. */
 #define XAPIC_SEND_TRIES 1000000
 
-static uintptr_t xapic_base;
+uintptr_t machine_lapic;
 
 static uint32_t
 xapic_read(unsigned reg)
 {
-	return mmio_read32(xapic_base + reg);
+	return mmio_read32(machine_lapic + reg);
 }
 
 static void
 xapic_write(unsigned reg, uint32_t value)
 {
-	mmio_write32(xapic_base + reg, value);
+	mmio_write32(machine_lapic + reg, value);
 }
 
 static uint32_t
@@ -99,6 +99,6 @@ static const struct apic_ops xapic_ops = {
 const struct apic_ops *
 xapic_init(uintptr_t base)
 {
-	xapic_base = base;
+	machine_lapic = base;
 	return &xapic_ops;
 }

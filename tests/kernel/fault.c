@@ -264,6 +264,7 @@ fault_install(void)
 	fault_ops.send_fixed = fault_send_fixed;
 	fault_ops.write = fault_write;
 	apic = &fault_ops;
+	machine_lapic_watched = true;
 }
 
 /* --- from and to the tests -------------------------------------------------------------------- */

@@ -33,4 +33,5 @@ others_set_target(struct cpu_info *ci, bool target)
 		atomic_fetch_and_explicit(word, ~bit, memory_order_release);
 		atomic_fetch_sub_explicit(&xc_targets.t_count, 1, memory_order_relaxed);
 	}
+	atomic_fetch_add_explicit(&xc_targets.t_version, 1, memory_order_release);
 }

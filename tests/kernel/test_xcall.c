@@ -383,7 +383,7 @@ xcall_set_generation(uint64_t generation)
 	struct xc_cpu *xc = xc_cpu_lookup(curcpu()->ci_index);
 
 	xcall_await_slots(xc);
-	for (unsigned i = 0; i < XC_DIRECT; i++)
+	for (unsigned i = 0; i < XC_POOL; i++)
 		atomic_store_explicit(&xc->x_slot[i].s_state,
 		    xc_state_over(generation, XC_LEVEL_LOW), memory_order_relaxed);
 }
@@ -396,7 +396,7 @@ xcall_cross(uint64_t edge)
 
 	xcall_set_generation(edge - 2);
 	atomic_store_explicit(&xcall_count, 0, memory_order_relaxed);
-	for (unsigned i = 0; i < 2 * XC_DIRECT; i++) {
+	for (unsigned i = 0; i < 2 * XC_POOL; i++) {
 		xcall_await_slots(xc_cpu_lookup(curcpu()->ci_index));
 		where = xc_unicast(0, xcall_count_up, NULL, NULL, cpu_lookup(i % ncpu));
 		n++;
@@ -425,9 +425,9 @@ TEST_CASE(xcall, slots_age_evenly)
 	uint64_t oldest = UINT64_MAX, newest = 0;
 
 	xcall_set_generation(UINT64_C(1) << 33);
-	for (unsigned i = 0; i < 10 * XC_DIRECT + XC_DIRECT / 2; i++)
+	for (unsigned i = 0; i < 10 * XC_POOL + XC_POOL / 2; i++)
 		T_ASSERT_EQ(xc_wait(xc_unicast(0, xcall_count_up, NULL, NULL, cpu_lookup(0))), 0);
-	for (unsigned i = 0; i < XC_DIRECT; i++) {
+	for (unsigned i = 0; i < XC_POOL; i++) {
 		uint64_t generation = xc_state_generation(
 		    atomic_load_explicit(&xc->x_slot[i].s_state, memory_order_relaxed));
 
@@ -480,6 +480,7 @@ xcall_set_target(struct cpu_info *ci, bool target)
 		atomic_fetch_add_explicit(&xc_targets.t_count, 1, memory_order_relaxed);
 	if (!target && (atomic_fetch_and_explicit(word, ~bit, memory_order_release) & bit) != 0)
 		atomic_fetch_sub_explicit(&xc_targets.t_count, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&xc_targets.t_version, 1, memory_order_release);
 }
 
 static void

@@ -403,13 +403,13 @@ levels_set_generation(uint64_t generation)
 {
 	struct xc_cpu *xc = xc_cpu_lookup(curcpu()->ci_index);
 
-	for (unsigned i = 0; i < XC_DIRECT; i++)
+	for (unsigned i = 0; i < XC_POOL; i++)
 		atomic_store_explicit(&xc->x_slot[i].s_state,
 		    xc_state_over(generation, XC_LEVEL_LOW), memory_order_relaxed);
 }
 
 /* Twice through all slots, across that generation; every other call to all CPUs.  XC_TRY keeps the
- * hard ones off the direct slot. */
+ * hard ones off the direct and the wide slot. */
 static bool
 levels_cross(struct probe *probe, enum xc_level level, uint64_t edge)
 {
@@ -420,10 +420,11 @@ levels_cross(struct probe *probe, enum xc_level level, uint64_t edge)
 		return false;
 	levels_set_generation(edge - 2);
 	probe_reset(probe, level);
-	for (unsigned i = 0; i < 2 * XC_DIRECT && right; i++) {
-		where = i % 2 != 0 ? xc_broadcast(calls_flags(level), probe_run, probe, NULL)
-				   : xc_unicast(calls_flags(level) | XC_TRY, probe_run, probe, NULL,
-					 cpu_lookup(i % ncpu));
+	for (unsigned i = 0; i < 2 * XC_POOL && right; i++) {
+		where = i % 2 != 0
+		    ? xc_broadcast(calls_flags(level) | XC_TRY, probe_run, probe, NULL)
+		    : xc_unicast(calls_flags(level) | XC_TRY, probe_run, probe, NULL,
+			  cpu_lookup(i % ncpu));
 		expected += i % 2 != 0 ? ncpu : 1;
 		/* One that is not free yet would be passed over, and be a generation behind. */
 		right = where != 0 && !XC_ISERR(where) && xc_wait(where) == 0 && xc_done(where) &&

@@ -51,6 +51,7 @@ seed_set_running(struct cpu_info *ci, bool running)
 		atomic_fetch_add_explicit(&xc_targets.t_count, 1, memory_order_relaxed);
 	if (!running && (atomic_fetch_and_explicit(word, ~bit, memory_order_release) & bit) != 0)
 		atomic_fetch_sub_explicit(&xc_targets.t_count, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&xc_targets.t_version, 1, memory_order_release);
 }
 
 /* The next calls of the four slots of a CPU that come first have these generations. */
@@ -64,8 +65,8 @@ seed_set_generation(uint64_t count)
 	CPU_INFO_FOREACH(ci) {
 		xc = xc_cpu_lookup(ci->ci_index);
 		i = 0;
-		for (unsigned n = 0; n < XC_DIRECT; n++) {
-			struct xc_slot *slot = &xc->x_slot[(xc->x_next + n) % XC_DIRECT];
+		for (unsigned n = 0; n < XC_POOL; n++) {
+			struct xc_slot *slot = &xc->x_slot[(xc->x_next + n) % XC_POOL];
 
 			atomic_store_explicit(&slot->s_state,
 			    xc_state_over(count + i++ % 4, XC_LEVEL_LOW), memory_order_relaxed);

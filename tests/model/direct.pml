@@ -2,7 +2,7 @@
  * The direct slot of one target, and what goes the long way to it: slots and descriptors of the hard level.
  *
  * Models xc_direct.c, all of it; xc_inbox_next, xc_inbox_begin_call, xc_inbox_begin_slot, xc_inbox_push and what they call
- * (xc_inbox.c); xc_intr_notify_direct, xc_intr_notify, xc_intr_handler, xc_intr_serve, xc_intr_inline, xc_intr_poll
+ * (xc_inbox.c); xc_intr_notify_hard, xc_intr_notify, xc_intr_handler, xc_intr_serve, xc_intr_inline, xc_intr_poll
  * (xc_intr.c); xc_slot_retire and xc_slot_withdraw of the direct slot (xc_slot.c); xc_post_one (xcall.c); xc_call_publish,
  * xc_descriptor_begin, xc_call_cancel (xc_call.c); xc_wait_look (xc_wait.c); the section of a post, xc_cpu_dying (xc_cpu.c).
  * Leaves out: the turns of xc_inbox_next, for which any choice stands here; the life of other slots, each post having one of
@@ -108,7 +108,7 @@ inline publish(cpu, by_descriptor)
 	fi
 }
 
-/* xc_intr_notify, xc_intr_notify_direct */
+/* xc_intr_notify, xc_intr_notify_hard */
 inline tell(what)
 {
 	irr = irr || (notify == 0);

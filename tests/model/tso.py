@@ -200,9 +200,11 @@ def publish_and_clear():
     """x_notify: no interrupt is sent, as a word is still set, and the target clears it and finds no call.
     xc_intr.c xc_intr_notify: atomic_fetch_or_explicit(&target->x_notify
     xc_intr.c xc_intr_notify: atomic_exchange_explicit(&target->x_nmi, 1
-    xc_intr.h xc_intr_notify_direct: atomic_fetch_or_explicit(&target->x_notify
+    xc_intr.h xc_intr_notify_hard: atomic_compare_exchange_strong_explicit(&target->x_notify
+    xc_intr.h xc_intr_notify_hard: atomic_fetch_or_explicit(&target->x_notify
+    xc_call.c xc_call_post: xc_intr_notify_hard(target
     xc_direct.c xc_direct_fill: &slot->s_state, state, memory_order_release
-    xc_direct.c xc_direct_post: xc_intr_notify_direct(target)
+    xc_direct.c xc_direct_post: xc_intr_notify_hard(target
     xc_intr.c xc_intr_take: atomic_exchange_explicit(&xc->x_notify, 0
     xc_intr.c xc_intr_nmi: atomic_exchange_explicit(&xc->x_nmi, 0
     xc_intr.c xc_intr_poll: atomic_fetch_and_explicit(&xc->x_notify
@@ -239,7 +241,7 @@ def leave_and_post():
     xcall.c xc_post_one: intr = machine_intr_disable(); target = xc_post_target(ci)
     xcall.c xc_post_set: intr = machine_intr_disable(); xc_cpu_targets(&targets, set)
     xc_direct.c xc_direct_post: bool intr = machine_intr_disable();
-    xc_direct.c xc_direct_post: xc_is_target(target->x_ci->ci_index)
+    xc_direct.c xc_direct_post: xc_is_target(ci->ci_index)
     xc_cpu.c xc_cpu_dying: atomic_fetch_and_explicit(&xc_targets.t_set
     xc_cpu.c xc_cpu_dying: xc_wait(xc_broadcast(XC_HARD, xc_cpu_nop
     """

@@ -209,6 +209,12 @@ machine_send_call(struct cpu_info *ci)
 }
 
 bool
+machine_send_call_others(void)
+{
+	return false;
+}
+
+bool
 machine_send_nmi(struct cpu_info *ci)
 {
 	ci->ci_nmi_pending = true;

@@ -195,6 +195,19 @@ machine_send_call(struct cpu_info *ci)
 }
 
 bool
+machine_send_call_others(void)
+{
+	const struct cpu_info *self = runtime_self()->vc_ci;
+	struct cpu_info *ci;
+
+	CPU_INFO_FOREACH(ci)
+		if (ci != self && cpu_online(ci))
+			vcpu_raise(ci->ci_md, INTR_VECTOR_XCALL);
+	vcpu_poll();
+	return true;
+}
+
+bool
 machine_send_nmi(struct cpu_info *ci)
 {
 	/* Relaxed: see vcpu_poll(). */

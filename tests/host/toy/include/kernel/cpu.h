@@ -57,9 +57,12 @@ bool machine_intr_enabled(void);
 void machine_pause(void);
 void machine_send_ipi(struct cpu_info *, unsigned vector);
 void machine_send_call(struct cpu_info *);
+bool machine_send_call_others(void); /* false: one by one */
 bool machine_send_nmi(struct cpu_info *);
 uint64_t machine_cycles(void);
 #define machine_stack_pointer() ((uintptr_t)__builtin_frame_address(0))
+#define machine_cycles_early() machine_cycles()
+#define machine_count(counter) atomic_fetch_add_explicit((counter), 1, memory_order_relaxed)
 bool machine_hypervisor(void);
 /* Return addresses, innermost first; how many. */
 unsigned machine_backtrace(const struct trapframe *, uintptr_t *pc, unsigned n);

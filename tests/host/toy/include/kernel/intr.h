@@ -20,6 +20,8 @@ void intr_establish(unsigned vector, intr_handler_t, void *arg, const char *name
 /* Interrupts off, and as in a hard interrupt until it is left; whether they were on. */
 bool intr_enter(void);
 void intr_leave(bool on);
+#define intr_enter_quick(ci) (void)intr_enter()
+#define intr_leave_quick(ci) false
 /* Runs at the end of each interrupt, still inside it.  Returns the hook before. */
 intr_hook_t intr_establish_exit(intr_hook_t);
 /* All handlers are asked at each NMI. */

@@ -5,6 +5,7 @@
 #ifndef TESTS_HOST_VCPU_INCLUDE_KERNEL_X86_INLINE_H
 #define TESTS_HOST_VCPU_INCLUDE_KERNEL_X86_INLINE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -16,6 +17,16 @@ bool machine_intr_disable(void);
 void machine_intr_restore(bool were_on);
 void machine_pause(void);
 uint64_t machine_cycles(void);
+#define machine_cycles_early() machine_cycles()
+void machine_send_call(struct cpu_info *ci);
+bool machine_send_call_others(void);
+void machine_intr_eoi(void);
+
+static inline void
+machine_count(_Atomic uint64_t *counter)
+{
+	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
 
 /* Near enough, for what only compares two of one function. */
 static inline __attribute__((always_inline)) uintptr_t
