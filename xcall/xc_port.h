@@ -20,10 +20,9 @@
  *  9. nmi_establish(), xcp_send_nmi().
  * 10. softint_establish(), _schedule(); SOFTINT_MPSAFE, SOFTINT_ and IPL_SOFT: four levels each.
  * 11. clock_ns(), machine_cycles(), _early(), clock_cycles_to_ns(). 12. kmem_boot_alloc().
- * 13. panic(), _establish(), _stop_here(), KASSERT(), KASSERTMSG(); evcnt_attach_dynamic(), _sum(),
- *     _increment(); machine_count(); printf() and such; EBUSY and such; machine_backtrace(),
- *     _hypervisor(), _stack_pointer(); ksyms_format(), spinlock_wanted(), lockdebug_held_by_cpu(),
- *     _by_lwp().
+ * 13. panic(), _establish(), _stop_here(), KASSERT(), KASSERTMSG(); machine_count(), _backtrace(),
+ *     _hypervisor(), _stack_pointer(); evcnt_attach_dynamic(), _sum(), _increment(); printf() and
+ *     such; EBUSY and such; ksyms_format(), spinlock_wanted(), lockdebug_held_by_cpu(), _by_lwp().
  */
 #ifndef XCALL_XC_PORT_H
 #define XCALL_XC_PORT_H
