@@ -102,7 +102,7 @@ tsan: $(VCPU_DIR)/tsan-gcc/xcall-host $(VCPU_DIR)/tsan-clang/xcall-host ## xcall
 	@$(VCPU_RUN) --races tsan-gcc tsan-clang
 
 host-xcall: $(VCPU_DIR)/asan-gcc/xcall-host ## the same under AddressSanitizer and UBSan, and every misuse
-	@$(VCPU_RUN) --test $(VCPU_TEST) asan-gcc=1,4
+	@$(VCPU_RUN) --test $(VCPU_TEST) asan-gcc=1,4,8
 	@$(VCPU_RUN) --misuse asan-gcc
 
 # On 17 CPUs calls have targets in two groups.
