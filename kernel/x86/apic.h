@@ -29,9 +29,8 @@ struct apic_ops {
 	bool (*send_fixed)(uint32_t apic_id, uint8_t vector);
 };
 
-/* Who puts others there sets the second one too: send.h. */
+/* Who puts others there sets machine_lapic_watched (send.h) too. */
 extern const struct apic_ops *apic;
-extern bool machine_lapic_watched;
 
 /* The back-end for memory-mapped registers, mapped already at `base`. */
 const struct apic_ops *xapic_init(uintptr_t base);

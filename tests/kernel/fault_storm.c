@@ -83,7 +83,7 @@ storm_step(struct storm_actor *actor, struct torture_dice *dice)
 	static const uint8_t ways[] = { TORTURE_UNICAST, TORTURE_UNICAST, TORTURE_UNICAST,
 		TORTURE_MULTICAST, TORTURE_BROADCAST, TORTURE_DESCRIPTOR };
 	enum torture_way way = (enum torture_way)ways[torture_below(dice, sizeof(ways))];
-	uint64_t all = UINT64_MAX >> (TORTURE_CPUS - ncpu);
+	uint64_t all = torture_all();
 	uint64_t set = way == TORTURE_UNICAST || way == TORTURE_DESCRIPTOR
 	    ? UINT64_C(1) << torture_below(dice, ncpu)
 	    : torture_throw(dice) & all;

@@ -70,7 +70,7 @@ torture_cpu(struct torture_dice *dice)
 uint64_t
 torture_some(struct torture_dice *dice)
 {
-	uint64_t all = UINT64_MAX >> (TORTURE_CPUS - ncpu);
+	uint64_t all = torture_all();
 	uint64_t set = torture_throw(dice) & all;
 
 	return set != 0 ? set : all;

@@ -9,6 +9,7 @@
 #include "kernel/cpu.h"
 #include "kernel/errno.h"
 #include "kernel/kthread.h"
+#include "kernel/panic.h"
 #include "tests/kernel/calls.h"
 #include "tests/kernel/crew.h"
 #include "xcall/xc_status.h"
@@ -231,6 +232,13 @@ ledger_class(enum xc_level level)
 				     : XC_CLASS_NMI;
 }
 
+uint64_t
+torture_all(void)
+{
+	KASSERT(ncpu - 1 < TORTURE_CPUS);
+	return UINT64_MAX >> (TORTURE_CPUS - ncpu);
+}
+
 static void
 ledger_set_of(uint64_t mask, struct cpuset *set)
 {
@@ -258,7 +266,7 @@ ledger_post_way(struct torture_call *call, uint64_t tag, uint64_t mask)
 		return error != 0 ? XC_ERROR(error) : 0;
 	case TORTURE_COND:
 		/* All others are for the predicate to leave out. */
-		ledger_set_of(UINT64_MAX >> (TORTURE_CPUS - ncpu), &set);
+		ledger_set_of(torture_all(), &set);
 		return xc_cond(call->flags, ledger_predicate, ledger_function, call, arg2, &set);
 	case TORTURE_ANY:
 		ledger_set_of(mask, &set);
@@ -344,7 +352,7 @@ torture_post(struct torture_call *call, uint64_t tag, enum torture_way way, unsi
 
 	(void)torture_throw(dice);
 	if (way == TORTURE_BROADCAST)
-		set = UINT64_MAX >> (TORTURE_CPUS - ncpu);
+		set = torture_all();
 	if (way == TORTURE_UNICAST || way == TORTURE_DESCRIPTOR || (set & ~self) == 0)
 		flags &= ~XC_NOSELF;
 	if ((flags & XC_NOSELF) != 0)

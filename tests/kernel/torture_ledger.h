@@ -64,6 +64,8 @@ extern _Atomic uint64_t torture_plugged;
 /* The CPU on which a function runs while all others stand still, plus 1; 0. */
 extern _Atomic uint64_t torture_stopped;
 
+/* A bit for each CPU. */
+uint64_t torture_all(void);
 /* Memory for the order of calls, and back. */
 void torture_ledger_begin(void);
 void torture_ledger_end(void);
