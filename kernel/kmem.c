@@ -49,6 +49,7 @@ static struct kmem_stack *kmem_stacks_kept, **kmem_stacks_end = &kmem_stacks_kep
 static size_t kmem_nstacks_kept;
 /* What is left of the page from which kmem_boot_alloc() serves small requests. */
 static uintptr_t kmem_boot_next, kmem_boot_end;
+static size_t kmem_boot_pages; /* that it has taken */
 
 static size_t
 kmem_words(const struct kmem_range *kr)
@@ -340,6 +341,7 @@ kmem_boot_carve(size_t bytes, uintptr_t site)
 		    kmem_pages_free(), kmem_pages_total());
 	/* What the last page has left serves the next ones, if it is more than there was. */
 	spinlock_enter(&kmem_lock);
+	kmem_boot_pages += npages;
 	if (npages * PAGE_BYTES - bytes > kmem_boot_end - kmem_boot_next) {
 		kmem_boot_next = (uintptr_t)p + bytes;
 		kmem_boot_end = (uintptr_t)p + npages * PAGE_BYTES;
@@ -381,6 +383,17 @@ kmem_pages_free(void)
 
 	spinlock_enter(&kmem_lock);
 	n = kmem_free;
+	spinlock_exit(&kmem_lock);
+	return n;
+}
+
+size_t
+kmem_pages_boot(void)
+{
+	size_t n;
+
+	spinlock_enter(&kmem_lock);
+	n = kmem_boot_pages;
 	spinlock_exit(&kmem_lock);
 	return n;
 }

@@ -30,6 +30,8 @@ void kmem_page_free(void *, size_t npages);
 void *kmem_boot_alloc(size_t bytes);
 size_t kmem_pages_total(void);
 size_t kmem_pages_free(void);
+/* Taken by kmem_boot_alloc(): they count as free in a leak check. */
+size_t kmem_pages_boot(void);
 /*
  * A thread's stack of KSTACK_BYTES with guard pages, from the cache or fresh; NULL when memory has
  * run out.  Thread context.  Its pages never serve another purpose, freed or not, and the uppermost

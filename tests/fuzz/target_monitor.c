@@ -32,6 +32,7 @@
 static jmp_buf target_end;
 static const uint8_t *target_next, *target_last;
 static struct cpu_info target_cpu[TARGET_CPUS];
+_Atomic(struct cpu_info *) cpu_table[MAXCPUS] = { &target_cpu[0], &target_cpu[1], &target_cpu[2] };
 
 int
 console_get(void)
@@ -72,12 +73,6 @@ void
 kthread_sleep_ns(uint64_t ns)
 {
 	assert_true(ns != 0);
-}
-
-struct cpu_info *
-cpu_lookup(unsigned index)
-{
-	return index < TARGET_CPUS ? &target_cpu[index] : NULL;
 }
 
 /* The last CPU has gone. */
