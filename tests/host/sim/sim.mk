@@ -10,7 +10,7 @@ SIM_XCALL_SOURCES = $(filter-out %_command.c,$(wildcard xcall/*.c))
 SIM_SCENARIO_SOURCES = $(patsubst %,$(SIM)/%.c,actors cases gather hotplug ledger mix pool scenarios special)
 # Cases of the kernel's; and what they may need, of which the linker takes what they do need.
 SIM_TEST_SOURCES = $(wildcard tests/kernel/test_xcall*.c)
-SIM_HELP_SOURCES := $(filter-out tests/kernel/test% tests/kernel/misuse_%,$(wildcard tests/kernel/*.c)) \
+SIM_HELP_SOURCES := $(filter-out tests/kernel/test% tests/kernel/misuse_%,$(VCPU_TEST_SOURCES)) \
 	$(filter-out %_command.c kernel/clients/tlb.c kernel/clients/text.c,$(wildcard kernel/clients/*.c))
 # The machine and the simulator itself: no points.
 SIM_MACHINE_SOURCES = $(patsubst %,tests/host/vcpu/%.c,machine timer thread cpu) $(SIM)/panic.c
