@@ -215,7 +215,7 @@ gather_busy_function(struct ledger_call *call)
 {
 	(void)call;
 	gather_busy++;
-	ledger_work(scenario_below(60));
+	ledger_work(scenario_below(300));
 	gather_busy--;
 }
 
