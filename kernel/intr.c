@@ -96,10 +96,9 @@ intr_blame(const struct intr_source *is, unsigned spin_depth)
 
 /* Counts the interrupt and runs its handler. */
 static inline void
-intr_handle(struct cpu_info *ci, unsigned vector, struct trapframe *frame)
+intr_run(struct cpu_info *ci, unsigned vector, struct trapframe *frame)
 {
 	const struct intr_source *is = &intr_source[vector];
-	unsigned spin_depth = ci->ci_spin_depth;
 	intr_handler_t handler;
 
 	ci->ci_intr_depth++;
@@ -110,17 +109,18 @@ intr_handle(struct cpu_info *ci, unsigned vector, struct trapframe *frame)
 		handler(is->is_arg, frame);
 	else
 		machine_count(&ci->ci_intr_unclaimed);
-	if (machine_intr_enabled() || ci->ci_spin_depth != spin_depth)
-		intr_blame(is, spin_depth);
 }
 
 void
 intr_dispatch(unsigned vector, struct trapframe *frame)
 {
 	struct cpu_info *ci = curcpu();
+	unsigned spin_depth = ci->ci_spin_depth;
 
 	KASSERTMSG(vector >= INTR_VECTOR_MIN && vector < CPU_VECTORS, "vector %u", vector);
-	intr_handle(ci, vector, frame);
+	intr_run(ci, vector, frame);
+	if (machine_intr_enabled() || ci->ci_spin_depth != spin_depth)
+		intr_blame(&intr_source[vector], spin_depth);
 	/* A spurious interrupt sets no in-service bit (SDM vol. 3, 11.9); an EOI for one that came
 	 * through the legacy controllers finds none set and does nothing. */
 	if (vector != INTR_VECTOR_SPURIOUS)
@@ -132,18 +132,9 @@ intr_dispatch(unsigned vector, struct trapframe *frame)
 void
 intr_dispatch_call(void)
 {
-	const struct intr_source *is = &intr_source[INTR_VECTOR_XCALL];
 	struct cpu_info *ci = curcpu();
-	intr_handler_t handler;
 
-	ci->ci_intr_depth++;
-	machine_count(&ci->ci_intr_count[INTR_VECTOR_XCALL]);
-	/* Acquire: pairs with intr_establish(). */
-	handler = atomic_load_explicit(&is->is_handler, memory_order_acquire);
-	if (handler != NULL)
-		handler(is->is_arg, NULL);
-	else
-		machine_count(&ci->ci_intr_unclaimed);
+	intr_run(ci, INTR_VECTOR_XCALL, NULL);
 	machine_intr_eoi();
 	intr_unwind(ci);
 }

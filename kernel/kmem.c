@@ -365,37 +365,33 @@ kmem_boot_alloc(size_t bytes)
 	return p;
 }
 
-size_t
-kmem_pages_total(void)
+static size_t
+kmem_read(const size_t *count)
 {
 	size_t n;
 
 	spinlock_enter(&kmem_lock);
-	n = kmem_total;
+	n = *count;
 	spinlock_exit(&kmem_lock);
 	return n;
+}
+
+size_t
+kmem_pages_total(void)
+{
+	return kmem_read(&kmem_total);
 }
 
 size_t
 kmem_pages_free(void)
 {
-	size_t n;
-
-	spinlock_enter(&kmem_lock);
-	n = kmem_free;
-	spinlock_exit(&kmem_lock);
-	return n;
+	return kmem_read(&kmem_free);
 }
 
 size_t
 kmem_pages_boot(void)
 {
-	size_t n;
-
-	spinlock_enter(&kmem_lock);
-	n = kmem_boot_pages;
-	spinlock_exit(&kmem_lock);
-	return n;
+	return kmem_read(&kmem_boot_pages);
 }
 
 /* The first of a list; NULL when it is empty. */

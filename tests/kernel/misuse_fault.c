@@ -12,6 +12,7 @@
 #include "kernel/string.h"
 #include "tests/kernel/fault.h"
 #include "tests/kernel/masked.h"
+#include "tests/kernel/recurse.h"
 #include "tests/kernel/test.h"
 #include "xcall/xc_status.h"
 #include "xcall/xcall.h"
@@ -63,18 +64,6 @@ TEST_MISUSE(fault_in_nmi)
 }
 
 /* --- stacks ----------------------------------------------------------------------------------- */
-
-/* Each call keeps a KiB alive across the next. */
-static uint64_t
-misuse_recurse(uint64_t depth)
-{
-	_Atomic uint64_t room[128];
-
-	if (depth > 1000000)
-		return depth;
-	atomic_store_explicit(&room[depth % 128], depth, memory_order_relaxed);
-	return misuse_recurse(depth + 1) + atomic_load_explicit(&room[0], memory_order_relaxed);
-}
 
 static void
 misuse_overflow(void *arg1, void *arg2 __attribute__((unused)))

@@ -9,6 +9,7 @@
 #include "kernel/machine.h"
 #include "kernel/panic.h"
 #include "kernel/printf.h"
+#include "tests/kernel/recurse.h"
 #include "tests/kernel/test.h"
 
 /* Values that the compiler must not see through. */
@@ -45,18 +46,6 @@ TEST_MISUSE(execute_data)
 TEST_MISUSE(divide_by_zero)
 {
 	printf("%lu\n", 1000 / misuse_hidden_zero());
-}
-
-/* Each call keeps a KiB alive across the next. */
-static uint64_t
-misuse_recurse(uint64_t depth)
-{
-	_Atomic uint64_t room[128];
-
-	if (depth > 1000000)
-		return depth;
-	atomic_store_explicit(&room[depth % 128], depth, memory_order_relaxed);
-	return misuse_recurse(depth + 1) + atomic_load_explicit(&room[0], memory_order_relaxed);
 }
 
 TEST_MISUSE(stack_overflow)

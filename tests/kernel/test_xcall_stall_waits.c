@@ -377,28 +377,46 @@ stall_release_on_report(void *arg)
 	atomic_store_explicit(&masked->release, 1, memory_order_release);
 }
 
+/* A CPU that takes no interrupt until a report has a line with these words. */
+struct stall_deaf {
+	struct masked masked;
+	struct crew_job releaser;
+};
+
+static void
+stall_deaf_begin(struct stall_deaf *deaf, struct cpu_info *target, const char *words)
+{
+	masked_begin(&deaf->masked, target);
+	stalled_begin(STALLED_WARN_NS, true);
+	overhear_watch(words);
+	crew_start(
+	    &deaf->releaser, cpu_lookup(1), PRI_KERNEL, stall_release_on_report, &deaf->masked);
+}
+
+static void
+stall_deaf_end(struct stall_deaf *deaf)
+{
+	stalled_end();
+	crew_join(&deaf->releaser);
+	masked_end(&deaf->masked);
+}
+
 TEST_CASE(xcall_stall_waits, a_hard_post_without_room_is_reported)
 {
 	struct cpu_info *target = stalled_target(3);
 	/* One in the direct slot of the target, then those of the sender, then one too many. */
 	uint64_t where[1 + XC_ROOM_HARD + 1], full;
-	struct crew_job releaser;
-	struct masked masked;
+	struct stall_deaf deaf;
 
 	if (target == NULL)
 		return;
-	masked_begin(&masked, target);
-	stalled_begin(STALLED_WARN_NS, true);
-	overhear_watch(": never taken, notified");
+	stall_deaf_begin(&deaf, target, ": never taken, notified");
 	full = stalled_stats.full[XC_CLASS_HARD];
-	crew_start(&releaser, cpu_lookup(1), PRI_KERNEL, stall_release_on_report, &masked);
 	for (unsigned i = 0; i < sizeof(where) / sizeof(where[0]); i++)
 		where[i] = xc_unicast(XC_HARD, stalled_count_up, NULL, NULL, target);
 	for (unsigned i = 0; i < sizeof(where) / sizeof(where[0]); i++)
 		T_ASSERT_EQ(xc_wait(where[i]), 0);
-	stalled_end();
-	crew_join(&releaser);
-	masked_end(&masked);
+	stall_deaf_end(&deaf);
 	T_ASSERT(overhear_has(": room for a call; in the way is call 0x"));
 	T_ASSERT(stalled_said_cpu(target, ": never taken, notified"));
 	/* However often it looked. */
@@ -503,20 +521,14 @@ TEST_CASE(xcall_stall_waits, a_message_that_is_not_taken_is_reported)
 {
 	static ipi_msg_t message = { .func = stall_message };
 	struct cpu_info *target = stalled_target(3);
-	struct crew_job releaser;
-	struct masked masked;
+	struct stall_deaf deaf;
 
 	if (target == NULL)
 		return;
-	masked_begin(&masked, target);
-	stalled_begin(STALLED_WARN_NS, true);
-	overhear_watch(": a message of ipi(9)");
-	crew_start(&releaser, cpu_lookup(1), PRI_KERNEL, stall_release_on_report, &masked);
+	stall_deaf_begin(&deaf, target, ": a message of ipi(9)");
 	ipi_unicast(&message, target);
 	ipi_wait(&message);
-	stalled_end();
-	crew_join(&releaser);
-	masked_end(&masked);
+	stall_deaf_end(&deaf);
 	T_ASSERT_EQ(atomic_load_explicit(&stalled_ran, memory_order_acquire), 1);
 	T_ASSERT(overhear_has(": a message of ipi(9)"));
 	T_ASSERT(overhear_has(" answers an NMI"));

@@ -41,7 +41,6 @@
 #include "tests/host/sim/sim.h"
 #include "tests/host/sim/strategy.h"
 #include "tests/host/sim/trace.h"
-#include "tests/host/vcpu/fiber.h"
 #include "tests/host/vcpu/runtime.h"
 
 /* Of the context in which a virtual CPU begins; signal handlers and printf() of the host run on it
@@ -375,24 +374,4 @@ engine_begin(uint64_t step_ns)
 	engine_step_ns = step_ns;
 	engine_active = true;
 	engine_idle_ns = 0;
-}
-
-/* Without a sanitizer nobody must be told of stacks. */
-void
-fiber_create(struct vcpu_context *vx)
-{
-	(void)vx;
-}
-
-void
-fiber_leave(struct vcpu_context *from, const struct vcpu_context *to)
-{
-	(void)from;
-	(void)to;
-}
-
-void
-fiber_arrive(const struct vcpu_context *vx)
-{
-	(void)vx;
 }

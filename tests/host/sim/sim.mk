@@ -13,7 +13,7 @@ SIM_TEST_SOURCES = $(wildcard tests/kernel/test_xcall*.c)
 SIM_HELP_SOURCES := $(filter-out tests/kernel/test% tests/kernel/misuse_%,$(VCPU_TEST_SOURCES)) \
 	$(filter-out %_command.c kernel/clients/tlb.c kernel/clients/text.c,$(wildcard kernel/clients/*.c))
 # The machine and the simulator itself: no points.
-SIM_MACHINE_SOURCES = $(patsubst %,tests/host/vcpu/%.c,machine timer thread cpu) $(SIM)/panic.c
+SIM_MACHINE_SOURCES = $(patsubst %,tests/host/vcpu/%.c,machine timer thread cpu fiber_plain) $(SIM)/panic.c
 SIM_HOST_SOURCES = $(patsubst %,$(SIM)/%.c,boot engine ledger_print lines lines_print main many run strategy trace)
 
 SIM_CFLAGS = -std=gnu11 -O2 -g -fno-omit-frame-pointer -fno-optimize-sibling-calls -fno-strict-aliasing -fno-pie \
